@@ -1,0 +1,118 @@
+"""The one graph type: a batch of structures with their neighbor edges, as models read it."""
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AtomicGraph:
+    """S structures side by side: N atoms, E directed edges sorted by receiver.
+
+    Attributes:
+        atomic_numbers: int64, (N,).
+        positions: Angstrom, float64, (N, 3).
+        cell: lattice vectors as rows, Angstrom, float64, (S, 3, 3); zero rows are open directions.
+        pbc: bool, (S, 3).
+        structure_index: structure each atom belongs to, ascending, int64, (N,).
+        senders: the neighbor of each edge, int64, (E,).
+        receivers: the atom that the edge belongs to, ascending, int64, (E,).
+        cell_shifts: whole lattice vectors added to the neighbor, float64, (E, 3).
+        cutoff: every pair nearer than this is an edge, Angstrom.
+        total_charge: e, int64, (S,).
+        spin_multiplicity: 2S + 1, int64, (S,).
+        branch_index: branch each structure is labelled by, int64, (S,); -1 where it has none.
+        energy: total energy, eV, float64, (S,); NaN where there is no label.
+        forces: eV/Angstrom, float64, (N, 3); NaN where there is no label.
+        stress: eV/Angstrom^3, float64, (S, 3, 3); NaN where there is no label.
+        names: the structures' own names, for messages.
+        edge_vectors: from receiver to sender, Angstrom, (E, 3); set by `with_edge_vectors`.
+        edge_lengths: Angstrom, (E,); set with them.
+    """
+
+    atomic_numbers: Tensor
+    positions: Tensor
+    cell: Tensor
+    pbc: Tensor
+    structure_index: Tensor
+    senders: Tensor
+    receivers: Tensor
+    cell_shifts: Tensor
+    cutoff: float
+    total_charge: Tensor
+    spin_multiplicity: Tensor
+    branch_index: Tensor
+    energy: Tensor | None = None
+    forces: Tensor | None = None
+    stress: Tensor | None = None
+    names: tuple[str, ...] = ()
+    edge_vectors: Tensor | None = None
+    edge_lengths: Tensor | None = None
+
+    @property
+    def num_atoms(self) -> int:
+        """N."""
+        return self.atomic_numbers.shape[0]
+
+    @property
+    def num_edges(self) -> int:
+        """E."""
+        return self.senders.shape[0]
+
+    @property
+    def num_structures(self) -> int:
+        """S."""
+        return self.total_charge.shape[0]
+
+    @property
+    def atoms_per_structure(self) -> Tensor:
+        """N of each structure, int64, (S,)."""
+        return torch.bincount(self.structure_index, minlength=self.num_structures)
+
+    @property
+    def volume(self) -> Tensor:
+        """|det cell|, Angstrom^3, (S,); zero where a direction is open without a lattice vector."""
+        return torch.linalg.det(self.cell).abs()
+
+    def displacements(self) -> Tensor:
+        """Vector of every edge from receiver to sender, Angstrom, float64, (E, 3)."""
+        offsets = torch.zeros_like(self.cell_shifts)
+        if bool(self.cell.any()):
+            cells = self.cell.index_select(0, self.structure_index.index_select(0, self.receivers))
+            offsets = torch.einsum("es,esx->ex", self.cell_shifts, cells)
+        ends = self.positions.index_select(0, self.senders)
+        return ends - self.positions.index_select(0, self.receivers) + offsets
+
+    def with_edge_vectors(self, edge_vectors: Tensor) -> "AtomicGraph":
+        """The same graph with these edge vectors, (E, 3), and their lengths."""
+        lengths = torch.linalg.vector_norm(edge_vectors, dim=-1)
+        return replace(self, edge_vectors=edge_vectors, edge_lengths=lengths)
+
+    def sum_to_receivers(self, messages: Tensor) -> Tensor:
+        """Sum of the messages arriving at each atom, (E, ...) to (N, ...)."""
+        total = messages.new_zeros((self.num_atoms, *messages.shape[1:]))
+        return total.index_add(0, self.receivers, messages)
+
+    def sum_over_structures(self, values: Tensor) -> Tensor:
+        """Sum of per-atom values in each structure, (N, ...) to (S, ...)."""
+        total = values.new_zeros((self.num_structures, *values.shape[1:]))
+        return total.index_add(0, self.structure_index, values)
+
+    def to(self, device: torch.device | str) -> "AtomicGraph":
+        """The same graph on a device; types are kept."""
+        moved: dict[str, Any] = {
+            field.name: value.to(device, non_blocking=True)
+            for field in fields(self)
+            if isinstance(value := getattr(self, field.name), Tensor)
+        }
+        return replace(self, **moved)
+
+    def describe(self) -> str:
+        """One line for messages: sizes and names."""
+        shown = ", ".join(self.names[:5]) + (", ..." if len(self.names) > 5 else "")
+        return (
+            f"{self.num_structures} structures, {self.num_atoms} atoms, "
+            f"{self.num_edges} edges ({shown})"
+        )

@@ -1,0 +1,1 @@
+"""Models: encoders that describe atoms, branches that turn descriptions into energies."""

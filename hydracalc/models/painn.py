@@ -1,0 +1,116 @@
+"""PaiNN: polarizable atom interaction neural network [Schuett et al. 2021, arXiv:2102.03150].
+
+Scalars and vectors travel between neighbors. Vectors pass through linear maps without bias, so the
+energy is unchanged when a structure turns, whatever the weights.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from hydracalc.graphs.graph import AtomicGraph
+from hydracalc.models.embedding import AtomEmbedding
+from hydracalc.models.encoder import EncoderConfig, Features
+from hydracalc.models.radial import BesselBasis
+
+# under the root of a vector's length: keeps it smooth where symmetry makes the vector vanish
+_NORM_FLOOR = 1e-3
+
+
+class Message(nn.Module):
+    """Neighbors update an atom's scalars and vectors [arXiv:2102.03150, Fig. 2b].
+
+    Their s, v are our scalars, vectors; their W is the output of `radial_filter`.
+    """
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        channels = config.num_channels
+        self.neighbor_net = nn.Sequential(
+            nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels)
+        )
+        self.radial_filter = nn.Linear(config.num_radial, 3 * channels, bias=False)
+        self.scale = config.num_neighbors**-0.5
+
+    def forward(
+        self, scalars: Tensor, vectors: Tensor | None, graph: AtomicGraph, edges: "Edges"
+    ) -> tuple[Tensor, Tensor]:
+        """Sum the messages arriving at each atom.
+
+        Args:
+            scalars: invariant features, (N, C).
+            vectors: equivariant features, (N, 3, C); None in the first layer, where they are zero.
+            graph: edges with vectors pointing to the neighbor.
+            edges: radial basis and direction of each edge.
+
+        Returns:
+            increments of scalars, (N, C), and of vectors, (N, 3, C).
+        """
+        gates = self.neighbor_net(scalars).index_select(0, graph.senders)  # (E, 3C)
+        gates = gates * self.radial_filter(edges.radial)  # (E, 3C), zero at the cutoff
+        shift, steer, stretch = gates.chunk(3, dim=-1)  # 3 x (E, C)
+        moved = steer[:, None, :] * edges.directions[:, :, None]  # (E, 3, C)
+        if vectors is not None:
+            moved = moved + stretch[:, None, :] * vectors.index_select(0, graph.senders)
+        return (
+            graph.sum_to_receivers(shift) * self.scale,
+            graph.sum_to_receivers(moved) * self.scale,
+        )
+
+
+class Update(nn.Module):
+    """An atom mixes its own scalars and vectors [arXiv:2102.03150, Fig. 2c]."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        channels = config.num_channels
+        self.mix = nn.Linear(channels, 2 * channels, bias=False)  # their U and V side by side
+        self.gate_net = nn.Sequential(
+            nn.Linear(2 * channels, channels), nn.SiLU(), nn.Linear(channels, 3 * channels)
+        )
+
+    def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Increments of scalars, (N, C), and of vectors, (N, 3, C)."""
+        turned, measured = self.mix(vectors).chunk(2, dim=-1)  # 2 x (N, 3, C)
+        lengths = torch.sqrt(measured.square().sum(dim=1) + _NORM_FLOOR)  # (N, C)
+        gates = self.gate_net(torch.cat([scalars, lengths], dim=-1))  # (N, 3C)
+        shift, product, stretch = gates.chunk(3, dim=-1)  # 3 x (N, C)
+        overlap = (turned * measured).sum(dim=1)  # (N, C)
+        return shift + product * overlap, stretch[:, None, :] * turned
+
+
+class Edges:
+    """Radial basis, (E, K), and direction to the neighbor, (E, 3), of every edge."""
+
+    def __init__(self, graph: AtomicGraph, basis: BesselBasis) -> None:
+        assert graph.edge_vectors is not None
+        assert graph.edge_lengths is not None
+        self.radial = basis(graph.edge_lengths)
+        self.directions = graph.edge_vectors / graph.edge_lengths[:, None]
+
+
+class PaiNN(nn.Module):
+    """Rounds of messages and updates over scalars and vectors [arXiv:2102.03150, Fig. 2a]."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        self.num_channels = config.num_channels
+        self.num_vectors = config.num_channels
+        self.embedding = AtomEmbedding(config.num_channels)
+        self.basis = BesselBasis(config.num_radial, config.cutoff)
+        self.messages = nn.ModuleList(Message(config) for _ in range(config.num_layers))
+        self.updates = nn.ModuleList(Update(config) for _ in range(config.num_layers))
+
+    def forward(self, graph: AtomicGraph) -> Features:
+        """Features of every atom: scalars (N, C), vectors (N, 3, C)."""
+        edges = Edges(graph, self.basis)
+        scalars = self.embedding(graph)  # (N, C)
+        vectors: Tensor | None = None
+        for message, update in zip(self.messages, self.updates, strict=True):
+            shift, turn = message(scalars, vectors, graph, edges)
+            scalars = scalars + shift
+            vectors = turn if vectors is None else vectors + turn
+            shift, turn = update(scalars, vectors)
+            scalars = scalars + shift
+            vectors = vectors + turn
+        assert vectors is not None  # a config has at least one layer
+        return Features(scalars=scalars, vectors=vectors)
