@@ -45,7 +45,9 @@ class References:
 
     def to_json(self) -> dict[str, float]:
         """Symbol to energy, eV, for the elements that have one."""
-        return {elements.symbol(z): float(self.energies[z]) for z in np.nonzero(self.supported)[0]}
+        return {
+            elements.symbol(int(z)): float(self.energies[z]) for z in np.nonzero(self.supported)[0]
+        }
 
 
 def from_json(energies: Mapping[str, float]) -> References:

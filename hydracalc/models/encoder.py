@@ -8,7 +8,7 @@ from torch import Tensor
 from hydracalc.graphs.graph import AtomicGraph
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Features:
     """What an encoder says about the surroundings of each atom.
 

@@ -176,6 +176,10 @@ class HydraModel(nn.Module):
                 if differentiated
                 else None
             )
+        if not keep_graph:  # nothing is left to differentiate: let go of what autograd kept
+            atoms = _AtomEnergies(atoms.interaction.detach(), atoms.reference)
+            interaction, vectors = interaction.detach(), vectors.detach()
+            features = Features(features.scalars.detach(), features.vectors.detach())
         prediction = self._prediction(graph, atoms, interaction, reference)
         return replace(
             prediction,

@@ -37,10 +37,15 @@ def composition_features(graph: AtomicGraph) -> tuple[Tensor, Tensor]:
 class BranchWeighting(nn.Module):
     """Softmax over branches of a small network of composition, charge and spin.
 
+    Element vectors start at zero, so an element without labels says nothing of the weights; `seen`
+    records which elements had any.
+
     Args:
         num_branches: B.
         config: size.
     """
+
+    seen: Tensor
 
     def __init__(self, num_branches: int, config: WeightingConfig | None = None) -> None:
         super().__init__()
@@ -51,6 +56,9 @@ class BranchWeighting(nn.Module):
         self.net = nn.Sequential(
             nn.SiLU(), nn.Linear(channels, channels), nn.SiLU(), nn.Linear(channels, num_branches)
         )
+        nn.init.zeros_(self.elements.weight)
+        nn.init.zeros_(self.state.weight)
+        self.register_buffer("seen", torch.zeros(NUM_ELEMENTS, dtype=torch.bool))
 
     def forward(self, fractions: Tensor, state: Tensor, supported: Tensor) -> Tensor:
         """Weights of the branches, (S, B); each row sums to one.

@@ -1,0 +1,1 @@
+"""Training of the weights that composition gives the branches."""

@@ -1,0 +1,162 @@
+"""Fits the weighting on labels: which mixture of branches has the smallest error on a composition.
+
+Labels come from structures the branches were not trained on, and whole compositions are held out,
+so the report says what the weights are worth on compositions nobody has seen.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hydracalc.models.hydra import HydraModel
+from hydracalc.models.weighting import BranchWeighting, WeightingConfig
+from hydracalc.structure import AtomicStructure
+from hydracalc.weighting.evidence import Evidence, gather_evidence
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightingFitConfig:
+    """How the weighting is trained.
+
+    Attributes:
+        network: size of the weighting network.
+        num_steps: steps over all structures at once.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW; draws the weights to the mean over compositions.
+        energy_weight: weight of the error per atom, 1/eV, beside that of the forces, A/eV.
+        held_out: fraction of the compositions that is only used for the report.
+        seed: chooses those compositions and the first weights.
+    """
+
+    network: WeightingConfig = field(default_factory=WeightingConfig)
+    num_steps: int = 400
+    learning_rate: float = 5e-3
+    weight_decay: float = 1e-2
+    energy_weight: float = 1.0
+    held_out: float = 0.2
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightingReport:
+    """Errors on compositions the weighting never saw.
+
+    Attributes:
+        num_fitted, num_held_out: structures on either side.
+        compositions_held_out: different compositions among the held-out structures.
+        force_mae_eV_per_A: of "auto", "uniform" (all branches that know the elements, equally),
+            "own" (the branch of the label) and each branch by name, over the structures that
+            this choice can describe.
+        energy_mae_eV_per_atom: the same for normalized energies.
+        described: held-out structures that each choice can describe.
+    """
+
+    num_fitted: int
+    num_held_out: int
+    compositions_held_out: int
+    force_mae_eV_per_A: dict[str, float]  # noqa: N815
+    energy_mae_eV_per_atom: dict[str, float]  # noqa: N815
+    described: dict[str, int]
+
+
+def fit_weighting(
+    model: HydraModel,
+    structures: Sequence[AtomicStructure],
+    *,
+    config: WeightingFitConfig | None = None,
+) -> tuple[BranchWeighting, WeightingReport]:
+    """Train weights of the branches on labelled structures; the model itself is not changed.
+
+    Args:
+        model: trained branches.
+        structures: labelled, not trained on, each of one of the model's branches.
+        config: how to train.
+
+    Raises:
+        ValueError: fewer than two compositions, or a structure of an unknown branch.
+    """
+    config = config or WeightingFitConfig()
+    held_out = _held_out_compositions(structures, config)
+    kept = [s for s in structures if s.formula not in held_out]
+    rest = [s for s in structures if s.formula in held_out]
+    evidence = gather_evidence(model, kept)
+    weighting = _new_weighting(len(model.branch_names), config)
+    weighting.seen |= (evidence.fractions > 0).any(dim=0)
+    _train(weighting, evidence, model.supported, config)
+    weighting = weighting.to(model.dtype).requires_grad_(False)
+    report = _report(model, weighting, gather_evidence(model, rest), rest)
+    return weighting, replace(report, num_fitted=len(kept), compositions_held_out=len(held_out))
+
+
+def _held_out_compositions(
+    structures: Sequence[AtomicStructure], config: WeightingFitConfig
+) -> set[str]:
+    compositions = sorted({s.formula for s in structures})
+    if len(compositions) < 2:
+        raise ValueError(
+            f"weighting needs at least two compositions, one to hold out; got {compositions}"
+        )
+    count = min(max(1, round(config.held_out * len(compositions))), len(compositions) - 1)
+    order = np.random.default_rng(config.seed).permutation(len(compositions))
+    return {compositions[i] for i in order[:count]}
+
+
+def _new_weighting(num_branches: int, config: WeightingFitConfig) -> BranchWeighting:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        return BranchWeighting(num_branches, config.network).double()
+
+
+def _train(
+    weighting: BranchWeighting, evidence: Evidence, supported: Tensor, config: WeightingFitConfig
+) -> None:
+    optimizer = torch.optim.AdamW(
+        weighting.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.num_steps)
+    for _ in range(config.num_steps):
+        optimizer.zero_grad(set_to_none=True)
+        weights = weighting(evidence.fractions, evidence.state, supported)
+        force_error, energy_error = evidence.errors(weights)
+        objective = (force_error + config.energy_weight * energy_error).mean()
+        objective.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def _report(
+    model: HydraModel,
+    weighting: BranchWeighting,
+    evidence: Evidence,
+    structures: Sequence[AtomicStructure],
+) -> WeightingReport:
+    """Errors of every way to choose branches, on held-out compositions."""
+    known = evidence.known.to(torch.float64)
+    own = torch.tensor([model.branch_names.index(s.branch) for s in structures])
+    one_hot = torch.nn.functional.one_hot
+    count = len(model.branch_names)
+    choices = {
+        "auto": weighting(evidence.fractions, evidence.state, model.supported).double(),
+        "uniform": known / known.sum(dim=1, keepdim=True),
+        "own": one_hot(own, count).double(),
+    }
+    for branch, name in enumerate(model.branch_names):
+        choices[name] = one_hot(torch.full_like(own, branch), count) * known
+    forces, energies, described = {}, {}, {}
+    for name, weights in choices.items():
+        force_error, energy_error = evidence.errors(weights)
+        can = weights.sum(dim=1) > 0
+        described[name] = int(can.sum())
+        forces[name] = float(force_error[can].mean()) if described[name] else float("nan")
+        energies[name] = float(energy_error[can].mean()) if described[name] else float("nan")
+    return WeightingReport(
+        num_fitted=0,
+        num_held_out=len(structures),
+        compositions_held_out=0,
+        force_mae_eV_per_A=forces,
+        energy_mae_eV_per_atom=energies,
+        described=described,
+    )

@@ -1,0 +1,28 @@
+"""The envelope and the basis vanish at the cutoff with their first two derivatives."""
+
+import torch
+
+from hydracalc.models.radial import BesselBasis, envelope
+
+
+def derivatives(function, at):
+    x = torch.tensor([at], dtype=torch.float64, requires_grad=True)
+    values = [function(x).sum()]
+    for _ in range(2):
+        (slope,) = torch.autograd.grad(values[-1], x, create_graph=True)
+        values.append(slope.sum())
+    return torch.stack(values)
+
+
+def test_the_envelope_ends_with_no_value_slope_or_curvature():
+    near = derivatives(lambda d: envelope(d, 5.0), 5.0 - 1e-7)
+    assert near.abs().max() < 1e-5
+    assert derivatives(lambda d: envelope(d, 5.0), 5.5).abs().max() == 0
+    assert envelope(torch.tensor([0.0]), 5.0).item() == 1
+
+
+def test_every_basis_function_ends_smoothly_and_is_alive_inside():
+    basis = BesselBasis(8, 4.0).double()
+    assert derivatives(lambda d: basis(d).sum(), 4.0 - 1e-7).abs().max() < 1e-4
+    assert basis(torch.tensor([1.3]).double()).abs().min() > 1e-3
+    assert basis(torch.tensor([4.0, 6.0]).double()).abs().max() == 0
