@@ -1,0 +1,114 @@
+"""Structures side by side as one graph: what a model reads."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hydracalc.errors import unknown
+from hydracalc.graphs.graph import AtomicGraph
+from hydracalc.graphs.neighbors import Edges, neighbor_list
+from hydracalc.structure import AtomicStructure
+
+
+def collate(
+    structures: Sequence[AtomicStructure],
+    cutoff: float,
+    *,
+    branches: Mapping[str, int] | None = None,
+    edges: Sequence[Edges] | None = None,
+) -> AtomicGraph:
+    """Put structures into one graph with the neighbors of every atom.
+
+    Args:
+        structures: at least one.
+        cutoff: every pair of atoms nearer than this is an edge, Angstrom.
+        branches: index of each branch name; None leaves all structures without a branch (-1).
+        edges: the neighbor lists, where they are known already.
+
+    Returns:
+        Graph with float64 geometry and labels; labels that a structure lacks are NaN.
+
+    Raises:
+        ValueError: there is no structure or no atom, a branch is not among `branches`, or a
+            structure has no neighbor list; the message names the structure.
+    """
+    if not structures:
+        raise ValueError("a graph needs at least one structure, got 0")
+    if edges is None:
+        edges = [_edges(structure, cutoff) for structure in structures]
+    elif len(edges) != len(structures):
+        raise ValueError(f"{len(edges)} edge lists for {len(structures)} structures")
+    num_atoms = np.array([len(structure.atomic_numbers) for structure in structures])
+    if not num_atoms.all():
+        raise ValueError(f"structure {_name(structures[int(np.argmin(num_atoms))])} has no atoms")
+    first_atoms = np.repeat(np.cumsum(num_atoms) - num_atoms, [len(each) for each in edges])
+    shifts = np.concatenate([each.cell_shifts for each in edges]).astype(np.float64)
+    return AtomicGraph(
+        **_geometry(structures),
+        **_labels(structures, num_atoms),
+        structure_index=torch.from_numpy(np.repeat(np.arange(len(structures)), num_atoms)),
+        senders=torch.from_numpy(np.concatenate([each.senders for each in edges]) + first_atoms),
+        receivers=torch.from_numpy(
+            np.concatenate([each.receivers for each in edges]) + first_atoms
+        ),
+        cell_shifts=torch.from_numpy(shifts),
+        cutoff=cutoff,
+        branch_index=_branch_index(structures, branches),
+        names=tuple(structure.source for structure in structures),
+    )
+
+
+def _name(structure: AtomicStructure) -> str:
+    return structure.source or f"(unnamed, {structure.num_atoms} atoms)"
+
+
+def _edges(structure: AtomicStructure, cutoff: float) -> Edges:
+    try:
+        return neighbor_list(structure.positions, structure.cell, structure.pbc, cutoff)
+    except ValueError as error:
+        raise ValueError(f"structure {_name(structure)}: {error}") from None
+
+
+def _geometry(structures: Sequence[AtomicStructure]) -> dict[str, Tensor]:
+    arrays = {
+        "atomic_numbers": np.concatenate([each.atomic_numbers for each in structures]),
+        "positions": np.concatenate([each.positions for each in structures]),
+        "cell": np.stack([each.cell for each in structures]),
+        "pbc": np.stack([each.pbc for each in structures]),
+        "total_charge": np.array([each.total_charge for each in structures], dtype=np.int64),
+        "spin_multiplicity": np.array(
+            [each.spin_multiplicity for each in structures], dtype=np.int64
+        ),
+    }
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _labels(structures: Sequence[AtomicStructure], num_atoms: np.ndarray) -> dict[str, Tensor]:
+    nothing = np.full((int(num_atoms.max()), 3), np.nan)
+    arrays = {
+        "energy": np.array([np.nan if each.energy is None else each.energy for each in structures]),
+        "forces": np.concatenate(
+            [
+                nothing[: each.num_atoms] if each.forces is None else each.forces
+                for each in structures
+            ]
+        ),
+        "stress": np.stack(
+            [np.full((3, 3), np.nan) if each.stress is None else each.stress for each in structures]
+        ),
+    }
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _branch_index(
+    structures: Sequence[AtomicStructure], branches: Mapping[str, int] | None
+) -> Tensor:
+    if branches is None:
+        return torch.full((len(structures),), -1, dtype=torch.int64)
+    for structure in structures:
+        if structure.branch not in branches:
+            message = unknown("branch", structure.branch, branches)
+            raise ValueError(f"structure {_name(structure)}: {message}")
+    return torch.tensor([branches[each.branch] for each in structures], dtype=torch.int64)
