@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.embedding import AtomEmbedding
 from hydracalc.models.encoder import EncoderConfig, Features
+from hydracalc.models.messages import sum_messages
 from hydracalc.models.radial import BesselBasis
 
 # under the root of a vector's length: keeps it smooth where symmetry makes the vector vanish
@@ -45,16 +46,11 @@ class Message(nn.Module):
         Returns:
             increments of scalars, (N, C), and of vectors, (N, 3, C).
         """
-        gates = self.neighbor_net(scalars).index_select(0, graph.senders)  # (E, 3C)
-        gates = gates * self.radial_filter(edges.radial)  # (E, 3C), zero at the cutoff
-        shift, steer, stretch = gates.chunk(3, dim=-1)  # 3 x (E, C)
-        moved = steer[:, None, :] * edges.directions[:, :, None]  # (E, 3, C)
-        if vectors is not None:
-            moved = moved + stretch[:, None, :] * vectors.index_select(0, graph.senders)
-        return (
-            graph.sum_to_receivers(shift) * self.scale,
-            graph.sum_to_receivers(moved) * self.scale,
-        )
+        gates = self.neighbor_net(scalars)  # (N, 3C): shift, steer and stretch of Fig. 2b
+        filters = self.radial_filter(edges.radial)  # (E, 3C), zero at the cutoff
+        ends = graph.senders, graph.receivers
+        shift, turn = sum_messages(gates, filters, edges.directions, vectors, ends)
+        return shift * self.scale, turn * self.scale
 
 
 class Update(nn.Module):
