@@ -40,6 +40,7 @@ def stress(gradient: Tensor, edge_vectors: Tensor, graph: AtomicGraph) -> Tensor
     virial = (virial + virial.mT) / 2  # an energy that no rotation changes has no other part
     of_edge = graph.structure_index.index_select(0, graph.receivers)
     total = virial.new_zeros((graph.num_structures, 3, 3)).index_add(0, of_edge, virial)
-    volume = graph.volume.to(virial.dtype)
-    volume = torch.where(volume > 0, volume, torch.full_like(volume, torch.nan))
-    return total / volume[:, None, None]
+    volume = graph.volume.to(virial.dtype)[:, None, None]
+    flat = volume == 0
+    # NaN is put in afterwards: dividing by it would put it into the gradients of a stress loss
+    return (total / torch.where(flat, 1.0, volume)).masked_fill(flat, torch.nan)

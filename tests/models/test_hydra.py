@@ -136,6 +136,17 @@ def test_training_keeps_the_backward_graph_of_forces(encoder):
     assert any(g.abs().max() > 0 for g in gradients)
 
 
+def test_a_molecule_without_stress_leaves_the_gradients_of_a_stress_loss_finite(encoder):
+    model = make_model(encoder).train()
+    graph = replace(graph_of(model, WATER, bulk("Cu")), branch_index=torch.tensor([0, 1]))
+    stress = model(graph, stress=True).stress
+    assert torch.isnan(stress[0]).all()
+    torch.nan_to_num(stress).square().sum().backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients
+    assert all(torch.isfinite(g).all() for g in gradients)
+
+
 def test_gradients_of_a_force_loss_equal_finite_differences(encoder):
     """The second derivative, along a random direction of all parameters."""
     model = make_model(encoder).train()
