@@ -1,4 +1,4 @@
-"""A model in one file: weights as safetensors, everything a reader should know as JSON in its header.
+"""A model in one file: weights as safetensors, and a JSON card of all a reader should know.
 
 The file holds numbers and text only, so loading it runs no code. A SHA-256 over header and weights
 is checked before a model is handed out.
@@ -206,7 +206,7 @@ def _content_hash(card: str, tensors: Mapping[str, Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -236,8 +236,8 @@ def _metadata(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: the card is damaged: {error!r}") from None
     if format_version != FORMAT_VERSION:
         raise ValueError(
-            f"{path}: format version {format_version!r} is unknown; hydracalc {version('hydracalc')} "
-            f"reads version {FORMAT_VERSION}"
+            f"{path}: format version {format_version!r} is unknown; "
+            f"hydracalc {version('hydracalc')} reads version {FORMAT_VERSION}"
         )
     return {"text": metadata["card"], "header": header, "sha256": metadata["sha256"]}
 

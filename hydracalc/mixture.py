@@ -1,4 +1,4 @@
-"""Which branches answer for a structure: one of them, a fixed mixture, or weights by composition."""
+"""Which branches answer for a structure: one, a fixed mixture, or weights by composition."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ class Mixture:
 
     def supporting(self, atomic_numbers: np.ndarray) -> np.ndarray:
         """Which branches know all elements of a structure, bool, (B,)."""
-        return self.supported[:, atomic_numbers].all(axis=1)
+        return np.asarray(self.supported[:, atomic_numbers].all(axis=1))
 
     def check(self, atomic_numbers: np.ndarray) -> None:
         """Make sure that the choice can describe a structure.
@@ -117,17 +117,18 @@ def choose(model: HydraModel, branch: BranchChoice) -> Mixture:
 
 
 def _weights(model: HydraModel, branch: BranchChoice) -> np.ndarray | None:
+    """Weight of each branch, (B,), or None for "auto"."""
     names = model.branch_names
     if branch is None:
         if model.weighting is None and len(names) > 1:
             raise ValueError(f"this model has several branches; name one of {list(names)}")
         branch = AUTO if model.weighting is not None else names[0]
-    if branch == AUTO:
-        if model.weighting is None:
-            raise ValueError(
-                f"'auto' needs a model with a trained weighting; name one of {list(names)}"
-            )
-        return None
+    if branch == AUTO and model.weighting is None:
+        raise ValueError(f"'auto' needs a trained weighting; name one of {list(names)}")
+    return None if branch == AUTO else _fixed_weights(names, branch)
+
+
+def _fixed_weights(names: tuple[str, ...], branch: str | Mapping[str, float]) -> np.ndarray:
     given = {branch: 1.0} if isinstance(branch, str) else branch
     if not isinstance(given, Mapping):
         raise ValueError(f"branch is {branch!r}, expected a name or weights by name")
@@ -141,5 +142,5 @@ def _weights(model: HydraModel, branch: BranchChoice) -> np.ndarray | None:
 
 
 def baselines(model: HydraModel, atomic_numbers: Tensor) -> Tensor:
-    """Sum of the references of every branch for one structure, eV, float64, (B,); NaN: unsupported."""
+    """Sum of references of a structure in every branch, eV, float64, (B,); NaN: unsupported."""
     return model.branches.reference_energies(atomic_numbers).sum(dim=1)

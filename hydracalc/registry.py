@@ -1,7 +1,7 @@
 """Models by name: what a name such as "mtl-all" stands for, and where its file is.
 
-A name with a revision, "mtl-all@2026-11-30", means the same file for ever: its SHA-256 is written in
-the registry. The name alone is an alias of one revision.
+A name with a revision, "mtl-all@2026-11-30", means the same file for ever: its SHA-256 is written
+in the registry. The name alone is an alias of one revision.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from hydracalc.checkpoint import SUFFIX, load_checkpoint
+from hydracalc.devices import device_of
 from hydracalc.errors import DataError, unknown
 from hydracalc.models.hydra import HydraModel
 
@@ -128,14 +129,15 @@ def load_model(
     Args:
         name_or_path: "mtl-all", "mtl-all@revision" or a path.
         dtype: "auto" (as stored), "float32", "float64" or "bfloat16".
-        device: where the weights go.
+        device: where the weights go; "auto" takes a GPU where there is one.
         registry: registry file that names are looked up in.
 
     Raises:
         ValueError: the model, its format version or the dtype is not known.
         DataError: the file is damaged or not the registered one.
     """
-    return load_checkpoint(resolve(name_or_path, registry=registry), dtype=dtype, device=device)
+    path = resolve(name_or_path, registry=registry)
+    return load_checkpoint(path, dtype=dtype, device=device_of(device))
 
 
 def register(

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hydracalc.graphs.batches import budget_batches
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     sizes=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 900)), max_size=40),
     max_atoms=st.none() | st.integers(1, 100),

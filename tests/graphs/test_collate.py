@@ -91,7 +91,7 @@ def test_charge_and_spin_come_along():
 def test_the_graph_shares_no_memory_with_the_structures():
     structure = from_atoms(molecule("H2O"))
     graph = collate([structure], CUTOFF)
-    graph.positions += 1.0
+    graph.positions.add_(1.0)
     np.testing.assert_array_equal(structure.positions, molecule("H2O").positions)
 
 

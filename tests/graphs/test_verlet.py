@@ -35,7 +35,7 @@ def test_every_step_of_a_deforming_crystal_equals_a_fresh_list():
     crystal = bulk("Cu", cubic=True)
     crystal.rattle(0.05, seed=1)
     for _ in range(60):
-        strain = np.eye(3) + rng.normal(0, 0.004, (3, 3))
+        strain = np.eye(3) + rng.normal(0, 0.02, (3, 3))
         crystal.set_cell(crystal.cell.array @ strain, scale_atoms=True)
         crystal.positions += rng.normal(0, 0.005, crystal.positions.shape)
         where = (crystal.positions, crystal.cell.array, crystal.pbc)

@@ -1,0 +1,1 @@
+"""What users type: one file for each group of commands."""
