@@ -16,7 +16,6 @@ from ase.calculators.calculator import (
     register_calculator_class,
 )
 from ase.calculators.calculator import external_calculators as _registered
-from ase.stress import full_3x3_to_voigt_6_stress
 
 from hydracalc import registry
 from hydracalc.card import Card
@@ -32,6 +31,8 @@ from hydracalc.structure import AtomicStructure
 
 # what of atoms.info a prediction depends on, and what holds where it is not stated
 _STATE_KEYS = {"charge": 0, "spin": 1}
+
+_EXACT = 1e-15  # Angstrom, ASE's own tolerance for "unchanged"
 
 _UNCERTAINTIES = ("branches", "ensemble")
 
@@ -149,14 +150,30 @@ class HydraCalculator(Calculator):
         if "stress" in properties:
             self._check_stress(structure)
         prediction = self._moving.predict(structure)
-        self.results = _results(prediction)
-        self.extras = self._extras(prediction, structure)
+        self.results = prediction.properties
+        self.extras = self._extras(prediction)
 
-    def check_state(self, atoms: Atoms, tol: float = 1e-15) -> list[str]:
+    def check_state(self, atoms: Atoms, tol: float = _EXACT) -> list[str]:
         """What changed since the last calculation, charge and spin in `atoms.info` included."""
-        changes = list(super().check_state(atoms, tol=tol))
-        if self.atoms is not None and not all(
-            np.array_equal(self.atoms.info.get(key, default), atoms.info.get(key, default))
+        last = self.atoms
+        if last is None:
+            return list(all_changes)
+        if tol > _EXACT:
+            changes = list(super().check_state(atoms, tol=tol))
+        else:
+            # ASE compares with a tolerance, ten times slower, in every step of a simulation
+            changes = [
+                name
+                for name, before, now in (
+                    ("positions", last.positions, atoms.positions),
+                    ("numbers", last.numbers, atoms.numbers),
+                    ("cell", last.cell.array, atoms.cell.array),
+                    ("pbc", last.pbc, atoms.pbc),
+                )
+                if not np.array_equal(before, now)
+            ]
+        if not all(
+            np.array_equal(last.info.get(key, default), atoms.info.get(key, default))
             for key, default in _STATE_KEYS.items()
         ):
             changes.append("info")
@@ -249,7 +266,7 @@ class HydraCalculator(Calculator):
             ValueError: fewer than two branches know all elements.
         """
         structure = as_structure(self._given(atoms))
-        return _uncertainty(self._predictor.survey(structure), structure)
+        return self._predictor.survey(structure).spread()
 
     def evaluate(
         self,
@@ -274,7 +291,7 @@ class HydraCalculator(Calculator):
         results: list[dict[str, Any]] = []
         for batch in show(batches):
             predictions = self._predictor.predict_batch([given[i] for i in batch])
-            results += [_results(prediction) for prediction in predictions]
+            results += [prediction.properties for prediction in predictions]
         return results
 
     # --- copies -----------------------------------------------------------------------------
@@ -312,16 +329,14 @@ class HydraCalculator(Calculator):
                 f"{abs(np.linalg.det(structure.cell)):g} Angstrom^3"
             )
 
-    def _extras(
-        self, prediction: StructurePrediction, structure: AtomicStructure
-    ) -> dict[str, Any]:
+    def _extras(self, prediction: StructurePrediction) -> dict[str, Any]:
         extras: dict[str, Any] = {
             "branch_weights": prediction.branch_weights,
             "branch_energies": prediction.branch_energies,
             "interaction_energy": prediction.interaction_energy,
         }
         if self.parameters["uncertainty"] == "branches":
-            extras["uncertainty"] = _uncertainty(prediction, structure)
+            extras["uncertainty"] = prediction.spread()
         return extras
 
 
@@ -344,33 +359,6 @@ def _check_uncertainty(kind: str | None) -> None:
             "uncertainty='ensemble' needs an ensemble, this is a single model; use "
             "'branches' for the spread between its branches"
         )
-
-
-def _results(prediction: StructurePrediction) -> dict[str, Any]:
-    """ASE's properties: numbers as Python floats, arrays float64, stress as six numbers."""
-    results = {
-        "energy": prediction.energy,
-        "free_energy": prediction.energy,
-        "energies": prediction.energies,
-        "forces": prediction.forces,
-    }
-    if prediction.stress is not None:
-        results["stress"] = full_3x3_to_voigt_6_stress(prediction.stress)
-    return results
-
-
-def _uncertainty(prediction: StructurePrediction, structure: AtomicStructure) -> dict[str, float]:
-    knowing = sorted(prediction.branch_interaction_energies)
-    if len(knowing) < 2:
-        raise ValueError(
-            f"the spread between branches needs two that know {structure.formula}, "
-            f"but only {knowing} do"
-        )
-    return {
-        "energy": prediction.spread,
-        "energy_per_atom": prediction.spread / structure.num_atoms,
-        "num_branches": len(knowing),
-    }
 
 
 def _rebuild(settings: dict[str, Any]) -> HydraCalculator:

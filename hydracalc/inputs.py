@@ -1,11 +1,13 @@
 """What users hand over as a structure: ASE Atoms, pymatgen objects, files of any common format."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 from ase import Atoms
+from ase.stress import voigt_6_to_full_3x3_stress
 
 from hydracalc.structure import AtomicStructure, from_atoms
 
@@ -41,7 +43,7 @@ def as_structure(given: StructureLike, *, source: str = "") -> AtomicStructure:
 
 
 def _is_pymatgen(given: object) -> bool:
-    return all(hasattr(given, name) for name in ("cart_coords", "species", "is_ordered"))
+    return all(hasattr(given, name) for name in ("cart_coords", "composition", "is_ordered"))
 
 
 def _from_pymatgen(given: StructureLike, source: str) -> AtomicStructure:
@@ -76,10 +78,40 @@ def read_atoms(path: Path | str) -> Iterator[Atoms]:
     """
     from ase.io import iread
 
-    filename, _, selection = str(path).partition("@")
+    filename, selection = str(path), ""
     if not Path(filename).exists():
-        raise ValueError(f"{filename}: there is no such file")
+        filename, _, selection = filename.rpartition("@")
+    if not filename or not Path(filename).exists():
+        raise ValueError(f"{path}: there is no such file")
     try:
         yield from iread(filename, index=selection or ":")
     except Exception as error:  # each of ASE's readers raises what it likes
         raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
+
+
+def as_labelled(atoms: Atoms, *, branch: str = "", source: str = "") -> AtomicStructure:
+    """The structure of an ASE Atoms object with the labels it carries.
+
+    Labels under "REF_energy", "REF_forces", "REF_stress" come first, in `atoms.info` and
+    `atoms.arrays`; else the results of the calculator that ASE's readers attach.
+
+    Raises:
+        ValueError: a label has a wrong shape; see `from_atoms` for charge and spin.
+    """
+    results = {} if atoms.calc is None else atoms.calc.results
+    labels = {
+        name: atoms.info.get(f"REF_{name}", atoms.arrays.get(f"REF_{name}", results.get(name)))
+        for name in ("energy", "forces", "stress")
+    }
+    if labels["stress"] is not None:
+        labels["stress"] = _full_stress(np.asarray(labels["stress"], dtype=np.float64), source)
+    structure = from_atoms(atoms, branch=branch, source=source)
+    return replace(structure, **labels)
+
+
+def _full_stress(stress: np.ndarray, source: str) -> np.ndarray:
+    if stress.shape == (6,):
+        return voigt_6_to_full_3x3_stress(stress)
+    if stress.size != 9:
+        raise ValueError(f"structure {source}: stress has shape {stress.shape}, expected (6,)")
+    return stress.reshape(3, 3)

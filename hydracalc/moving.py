@@ -9,8 +9,9 @@ from torch import Tensor
 from hydracalc.graphs.collate import collate
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.graphs.neighbors import Edges
+from hydracalc.graphs.overlap import check_overlap
 from hydracalc.graphs.verlet import VerletList
-from hydracalc.predictor import Predictor, StructurePrediction, check_overlap, has_stress
+from hydracalc.predictor import Predictor, StructurePrediction, has_stress
 from hydracalc.structure import AtomicStructure
 
 

@@ -1,31 +1,27 @@
 """Predictions for many structures at once: batches by number of atoms, results as NumPy records."""
 
 import copy
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from ase.data import covalent_radii
+from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
-from hydracalc import elements
 from hydracalc.errors import unknown
 from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.collate import collate
 from hydracalc.graphs.graph import AtomicGraph
-from hydracalc.graphs.neighbors import Edges, neighbor_list
+from hydracalc.graphs.neighbors import neighbor_list
+from hydracalc.graphs.overlap import check_overlap
 from hydracalc.mixture import BranchChoice, Mixture, choose
 from hydracalc.models.hydra import HydraModel, Prediction
 from hydracalc.structure import AtomicStructure
 
 REFERENCES = ("total", "interaction")
 FORCES = ("conservative", "direct")
-
-# atoms nearer than this part of the sum of their covalent radii are hardly meant to be there
-OVERLAP_FRACTION = 0.4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +80,39 @@ class StructurePrediction:
     branch_interaction_energies: dict[str, float]
 
     @property
-    def spread(self) -> float:
-        """Standard deviation between branches of the interaction energy, eV; NaN below two."""
-        values = list(self.branch_interaction_energies.values())
-        return float(np.std(values)) if len(values) > 1 else float("nan")
+    def properties(self) -> dict[str, Any]:
+        """ASE's properties: numbers as Python floats, arrays float64, stress as six numbers."""
+        properties: dict[str, Any] = {
+            "energy": self.energy,
+            "free_energy": self.energy,
+            "energies": self.energies,
+            "forces": self.forces,
+        }
+        if self.stress is not None:
+            properties["stress"] = full_3x3_to_voigt_6_stress(self.stress)
+        return properties
+
+    def spread(self) -> dict[str, float]:
+        """Standard deviation between the branches that know the structure.
+
+        Returns:
+            "energy" beyond references, eV; "energy_per_atom", eV/atom; "num_branches".
+
+        Raises:
+            ValueError: fewer than two branches know all elements.
+        """
+        values = self.branch_interaction_energies
+        if len(values) < 2:
+            raise ValueError(
+                "the spread between branches needs two that know all elements, "
+                f"but only {sorted(values)} do"
+            )
+        deviation = float(np.std(list(values.values())))
+        return {
+            "energy": deviation,
+            "energy_per_atom": deviation / len(self.energies),
+            "num_branches": len(values),
+        }
 
 
 class Predictor:
@@ -303,33 +328,6 @@ def compiled(model: HydraModel) -> HydraModel:
 def has_stress(structure: AtomicStructure) -> bool:
     """Whether stress has a meaning: the structure is periodic and its cell has a volume."""
     return bool(structure.pbc.any()) and abs(np.linalg.det(structure.cell)) > 0
-
-
-def check_overlap(structure: AtomicStructure, edges: Edges) -> None:
-    """Warn where two atoms are much nearer than a bond.
-
-    Raises:
-        ValueError: two atoms are at the same place.
-    """
-    if not len(edges):
-        return
-    squares = np.square(edges.vectors(structure.positions, structure.cell)).sum(axis=1)
-    radii = covalent_radii[structure.atomic_numbers]
-    bonds = radii.take(edges.senders) + radii.take(edges.receivers)
-    tightness = squares / bonds**2
-    edge = int(np.argmin(tightness))
-    if tightness[edge] >= OVERLAP_FRACTION**2:
-        return
-    pair = sorted((int(edges.receivers[edge]), int(edges.senders[edge])))
-    names = [f"{elements.symbol(structure.atomic_numbers[atom])}{atom}" for atom in pair]
-    distance = float(np.sqrt(squares[edge]))
-    if distance == 0:
-        raise ValueError(f"atoms {names[0]} and {names[1]} are at the same place")
-    warnings.warn(
-        f"atoms {names[0]} and {names[1]} are {distance:.2f} Angstrom apart, far below a bond "
-        f"length; predictions are not to be trusted",
-        stacklevel=2,
-    )
 
 
 def _array(values: Tensor | None) -> np.ndarray | None:

@@ -58,7 +58,9 @@ def from_json(energies: Mapping[str, float]) -> References:
     return References(table)
 
 
-def fit(compositions: np.ndarray, energies: np.ndarray) -> References:
+def fit(
+    compositions: np.ndarray, energies: np.ndarray, *, counts: np.ndarray | None = None
+) -> References:
     """Least-squares references of labelled structures, each weighing the same per atom.
 
     Elements that never occur get none. Where compositions do not determine every element (all
@@ -68,6 +70,7 @@ def fit(compositions: np.ndarray, energies: np.ndarray) -> References:
     Args:
         compositions: atoms of each element, (S, 119).
         energies: total energies, eV, (S,).
+        counts: how many structures each row stands for, (S,), their energies averaged; None is one.
 
     Raises:
         ValueError: there is no structure, or a number is not finite.
@@ -78,8 +81,10 @@ def fit(compositions: np.ndarray, energies: np.ndarray) -> References:
         raise ValueError(f"{np.sum(~np.isfinite(energies))} energies are not finite")
     present = compositions.any(axis=0)
     num_atoms = compositions.sum(axis=1)
-    fractions = compositions[:, present] / num_atoms[:, None]
-    solution, *_ = np.linalg.lstsq(fractions, energies / num_atoms, rcond=_RCOND)
+    # n equal rows are one row times sqrt(n)
+    scale = (1.0 if counts is None else np.sqrt(counts)) / num_atoms
+    fractions = compositions[:, present] * scale[:, None]
+    solution, *_ = np.linalg.lstsq(fractions, energies * scale, rcond=_RCOND)
     table = np.full(elements.NUM_ELEMENTS, np.nan)
     table[present] = solution
     return References(table)

@@ -106,7 +106,7 @@ class MDReport:
         ms_per_step: wall time of a step.
         mean_temperature_K: over the second half.
         drift_meV_per_atom_per_ps: slope of the conserved quantity: the total energy in nve; in nvt
-            and npt that with what thermostat and barostat took; None if one step alone was logged.
+            and npt that with what thermostat and barostat took.
         energy_start_eV, energy_end_eV: potential energy.
         velocities: where the first ones came from.
         files: written.
@@ -116,7 +116,7 @@ class MDReport:
     steps: int
     ms_per_step: float
     mean_temperature_K: float
-    drift_meV_per_atom_per_ps: float | None
+    drift_meV_per_atom_per_ps: float
     energy_start_eV: float
     energy_end_eV: float
     velocities: str
@@ -190,6 +190,7 @@ def run_md(
     lines = _Lines(log, show)
     energy_start = float(atoms.get_potential_energy())
     rng = np.random.default_rng(config.seed)
+    own_constraints = list(atoms.constraints)
     velocities = _start_velocities(atoms, config, rng)
     dynamics = _integrator(atoms, config, rng)
     record = _Record()
@@ -204,11 +205,14 @@ def run_md(
     began = time.perf_counter()
     try:
         dynamics.run(config.steps)
+        seconds = time.perf_counter() - began
+        if config.steps % config.log_every:
+            observe()  # the end is always written
     except ValueError as error:
         raise DataError(f"the simulation broke at step {dynamics.nsteps}: {error}") from error
     finally:
         frames.close()
-    seconds = time.perf_counter() - began
+        atoms.set_constraint(own_constraints)
     return MDReport(
         ensemble=config.ensemble,
         steps=config.steps,
@@ -267,10 +271,8 @@ def _conserved(dynamics: MolecularDynamics) -> float:
     return float(dynamics.atoms.get_total_energy() - taken)
 
 
-def _drift(record: _Record, num_atoms: int) -> float | None:
-    """Slope of the conserved quantity, meV/atom/ps; None where one point is all there is."""
-    if len(record.times) < 2:
-        return None
+def _drift(record: _Record, num_atoms: int) -> float:
+    """Slope of the conserved quantity, meV/atom/ps."""
     centred = np.array(record.times) - np.mean(record.times)
     slope = centred @ np.array(record.conserved) / (centred @ centred)
     return float(1000 * slope / num_atoms)

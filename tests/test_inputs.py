@@ -11,7 +11,9 @@ from hydracalc.inputs import as_structure, read_atoms
 
 def test_a_pymatgen_crystal_is_the_ase_crystal():
     atoms = bulk("NaCl", "rocksalt", a=5.6)
-    crystal = Structure(Lattice(atoms.cell.array), ["Na", "Cl"], atoms.get_scaled_positions())
+    crystal = Structure(
+        Lattice(atoms.cell.array), ["Na", "Cl"], atoms.positions, coords_are_cartesian=True
+    )
     found, expected = as_structure(crystal), as_structure(atoms)
     np.testing.assert_array_equal(found.atomic_numbers, expected.atomic_numbers)
     np.testing.assert_allclose(found.positions, expected.positions, atol=1e-12)

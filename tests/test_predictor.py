@@ -105,7 +105,7 @@ def test_the_spread_is_of_interaction_energies(shared, reference):
         .interaction_energy
         for name in ("organic", "general")
     ]
-    assert record.spread == pytest.approx(np.std(values), abs=1e-9)
+    assert record.spread()["energy"] == pytest.approx(np.std(values), abs=1e-9)
 
 
 def test_energies_alone_cost_no_derivative(shared, structures):

@@ -1,0 +1,40 @@
+"""MatterSim benchmarks: crystals at high temperature and pressure [10.48550/arXiv.2405.04967]."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import ase.io
+
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.crystals import reduced_formula
+from hydracalc.ingest.damage import reading
+from hydracalc.structure import AtomicStructure, from_atoms
+
+SOURCE = "Internal"  # what the publishers write in a frame computed with their own settings
+
+
+class MatterSim(Adapter):
+    """Reads the published extended XYZ files; frames copied from other datasets are counted."""
+
+    patterns = ("*-TP.xyz", "*-TP.xyz.gz")
+
+    def read(self, raw: Path) -> Iterator[AtomicStructure]:
+        """Every frame computed with the publishers' own settings."""
+        for path in self.files(raw):
+            with reading(path):
+                for atoms in ase.io.iread(path, format="extxyz"):
+                    if atoms.info["source"] != SOURCE:
+                        self.dropped[f"source {atoms.info['source']}"] += 1
+                        continue
+                    yield self._structure(atoms)
+
+    def _structure(self, atoms: ase.Atoms) -> AtomicStructure:
+        published = replace(
+            from_atoms(atoms, source=atoms.info["internal_id"]),
+            energy=atoms.get_potential_energy(),
+            forces=atoms.get_forces(apply_constraint=False),
+            stress=atoms.get_stress(voigt=False),
+            group=reduced_formula(atoms.numbers),
+        )
+        return self.converted(published)

@@ -1,0 +1,93 @@
+"""`hydracalc pretrain` and `hydracalc weight`."""
+
+import json
+import logging
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("recipe")
+@click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run of a folder.")
+@click.option("--dry-run", is_flag=True, help="Open the data, show the plan, train nothing.")
+def pretrain(
+    recipe: str,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: Path | None,
+    dry_run: bool,
+) -> None:
+    """Train all branches of RECIPE, a TOML file or the name of one that comes with hydracalc.
+
+    Any key may be set on the command line: trainer.training.epochs=2.
+    """
+    from hydracalc.recipe import load_recipe
+    from hydracalc.run.pretrain import plan
+    from hydracalc.run.pretrain import pretrain as run
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    loaded = load_recipe(recipe, overrides)
+    if dry_run:
+        _show(plan(loaded))
+        return
+    folder = resume or output or Path("runs") / loaded.name
+    path = run(loaded, folder, resume=resume is not None)
+    click.echo(f"model: {path}")
+
+
+def _show(planned) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Table of the branches and the size of the model."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("branch", "train", "val", "test", "elements", "level of theory")
+    for row in planned.summary():
+        table.add_row(*(str(value) for value in row.values()))
+    Console().print(table)
+    click.echo(f"{planned.num_parameters} parameters, encoder {planned.recipe.model.encoder}")
+
+
+@click.command()
+@click.argument("model")
+@click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Model file.")
+@click.option("--split", default="val", show_default=True, help="Split whose labels are used.")
+@click.option("--seed", default=0, show_default=True, help="Chooses the compositions held out.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def weight(
+    model: str, shards: tuple[Path, ...], output: Path, split: str, seed: int, as_json: bool
+) -> None:
+    """Train the weights that composition gives the branches of MODEL, on labels of SHARDS.
+
+    The labels should be ones that the branches were not trained on.
+    """
+    from dataclasses import asdict
+
+    from hydracalc.run.weight import fit
+
+    report = fit(model, shards, output, split=split, seed=seed)
+    if as_json:
+        click.echo(json.dumps(asdict(report)))
+        return
+    _show_weighting(report)
+    click.echo(f"model: {output}")
+
+
+def _show_weighting(report) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Errors on compositions that were held out, by choice of branches."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("choice", "structures", "force MAE, meV/A", "energy MAE, meV/atom")
+    for name, force in report.force_mae_eV_per_A.items():
+        energy = report.energy_mae_eV_per_atom[name]
+        count = str(report.described[name])
+        table.add_row(name, count, f"{1e3 * force:.1f}", f"{1e3 * energy:.1f}")
+    click.echo(
+        f"fitted on {report.num_fitted} structures; errors on {report.num_held_out} of "
+        f"{report.compositions_held_out} compositions that were held out:"
+    )
+    Console().print(table)

@@ -1,0 +1,92 @@
+"""The one file that talks to ADIOS2: named arrays into a BP5 folder, and ranges of them back.
+
+Whatever a caller reads must have been verified first: on damaged files ADIOS2 hangs, ends the
+process or answers wrongly. It also writes non-contiguous arrays wrongly, keeps a selection until
+the next one, refuses bool, and cannot read what has no elements; all of it is dealt with here.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from threading import Lock
+from typing import Self
+
+import adios2
+import numpy as np
+from adios2 import bindings
+
+# written for people who tune ADIOS2; holds times, so it would differ from run to run
+_PROFILE = "profiling.json"
+
+
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays as one step of a new BP5 folder; equal arrays give equal bytes.
+
+    Args:
+        path: folder to make.
+        arrays: by name; bool is stored as uint8.
+
+    Raises:
+        OSError: ADIOS2 cannot write there.
+    """
+    try:
+        with adios2.Stream(str(path), "w") as stream:
+            for name, array in arrays.items():
+                stored = np.ascontiguousarray(array.view(np.uint8) if array.dtype == bool else array)
+                shape = list(stored.shape)
+                stream.write(name, stored, shape, [0] * stored.ndim, shape)
+    except RuntimeError as error:
+        raise OSError(f"{path}: ADIOS2 cannot write: {error}") from None
+    (path / _PROFILE).unlink(missing_ok=True)
+
+
+class ArrayFile:
+    """A verified BP5 folder, open for reading. Threads may share it: they take turns."""
+
+    def __init__(self, path: Path) -> None:
+        self._reader = adios2.FileReader(str(path))
+        self._lock = Lock()  # a reader used by two threads at once returns wrong numbers
+        self.shapes = {
+            name: tuple(int(size) for size in facts["Shape"].split(","))
+            for name, facts in self._reader.available_variables().items()
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the file handles back."""
+        self._reader.close()
+
+    def read(
+        self, name: str, dtype: str, runs: Sequence[tuple[int, int]] | None = None
+    ) -> np.ndarray:
+        """Rows of one array, in the order of the runs.
+
+        Args:
+            name: of the array.
+            dtype: type to return; what is stored for it is a property of the type.
+            runs: first and behind-the-last row of each range; None is the whole array.
+        """
+        shape = self.shapes[name]
+        runs = [(0, shape[0])] if runs is None else runs
+        # ADIOS2 fails on ranges without elements
+        runs = [(start, stop) for start, stop in runs if stop > start]
+        stored = np.dtype("uint8" if dtype == "bool" else dtype)
+        rows = np.empty((sum(stop - start for start, stop in runs), *shape[1:]), dtype=stored)
+        with self._lock:
+            self._fill(name, rows, runs)
+        return rows.view(bool) if dtype == "bool" else rows
+
+    def _fill(self, name: str, rows: np.ndarray, runs: Sequence[tuple[int, int]]) -> None:
+        variable = self._reader.inquire_variable(name)
+        rest = list(rows.shape[1:])
+        filled = 0
+        for start, stop in runs:
+            variable.set_selection([[start, *[0] * len(rest)], [stop - start, *rest]])
+            part = rows[filled : filled + stop - start]
+            self._reader.engine.get(variable, part, bindings.Mode.Deferred)
+            filled += stop - start
+        self._reader.engine.perform_gets()

@@ -1,0 +1,1 @@
+"""Training on labelled structures of several branches at once."""

@@ -1,0 +1,75 @@
+"""Draws have the shares that p ~ n^alpha gives, and follow from seed and epoch alone."""
+
+import numpy as np
+import pytest
+
+from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
+
+NAMES = ("metals", "clusters")
+
+
+@pytest.fixture
+def data(two_sets):
+    return TrainingSet([*two_sets[0], *two_sets[1]], branch_names=NAMES, cutoff=4.0)
+
+
+def sampler(data, weights=(1.0, 1.0), **config):
+    return BranchSampler(data, branch_weights=weights, config=SamplerConfig(**config))
+
+
+@pytest.mark.parametrize(("alpha", "weights"), [(1.0, (1, 1)), (0.5, (1, 1)), (0.0, (1, 3))])
+def test_branches_have_their_shares(data, alpha, weights):
+    sizes = np.array([18, 12])
+    shares = np.array(weights) * sizes**alpha
+    expected = shares / shares.sum() * 30
+    drawn = np.bincount(data.branch_index[sampler(data, weights, alpha=alpha).draws(0)])
+    assert drawn.sum() == 30
+    assert np.abs(drawn - expected).max() < 1
+
+
+def test_with_alpha_one_an_epoch_sees_every_structure_once(data):
+    assert sorted(sampler(data, alpha=1.0).draws(3)) == list(range(30))
+
+
+def test_within_a_branch_none_comes_twice_before_all_came_once(data):
+    draws = sampler(data, weights=(1, 6), alpha=1.0).draws(0)
+    counts = np.bincount(draws, minlength=30)[data.branch_index == 1]
+    assert counts.max() - counts.min() <= 1
+    assert counts.max() > 1
+
+
+def test_the_order_follows_from_seed_and_epoch(data):
+    first, again = sampler(data, seed=4), sampler(data, seed=4)
+    assert np.array_equal(first.draws(2), again.draws(2))
+    assert not np.array_equal(first.draws(2), first.draws(3))
+    assert not np.array_equal(first.draws(2), sampler(data, seed=5).draws(2))
+
+
+def test_batches_keep_the_budget_and_the_order(data):
+    one = sampler(data, max_atoms=20, max_edges=500)
+    batches = one.batches(1)
+    assert np.array_equal(np.concatenate(batches), one.draws(1))
+    for batch in batches:
+        assert data.num_atoms[batch].sum() <= 20 or len(batch) == 1
+        assert data.num_edges[batch].sum() <= 500 or len(batch) == 1
+
+
+def test_prefetched_graphs_are_the_batches(data):
+    batches = sampler(data, max_atoms=20).batches(0)
+    graphs = list(prefetch(data, batches))
+    assert len(graphs) == len(batches)
+    for graph, batch in zip(graphs, batches, strict=True):
+        assert graph.names == tuple(data.structures[i].source for i in batch)
+        assert graph.num_edges == data.num_edges[batch].sum()
+
+
+def test_prefetching_starts_anywhere(data):
+    assert list(prefetch(data, [])) == []
+    assert len(list(prefetch(data, [np.array([0])]))) == 1
+
+
+def test_wrong_settings_are_refused(data):
+    with pytest.raises(ValueError, match="alpha must be from 0 to 1"):
+        SamplerConfig(alpha=2)
+    with pytest.raises(ValueError, match="at least one structure"):
+        TrainingSet([], branch_names=NAMES, cutoff=4.0)
