@@ -62,7 +62,7 @@ def save_checkpoint(path: Path | str, model: HydraModel, *, provenance: Mapping[
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: the card of the model is not JSON: {error}") from None
     sha256 = _content_hash(card, tensors)
-    write_whole(path, save(tensors, metadata={"card": card, "sha256": sha256}))
+    _write_whole(path, save(tensors, metadata={"card": card, "sha256": sha256}))
     return sha256
 
 
@@ -242,7 +242,7 @@ def _metadata(metadata: Mapping[str, str] | None, path: Path) -> dict[str, Any]:
     return {"text": metadata["card"], "header": header, "sha256": metadata["sha256"]}
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def _write_whole(path: Path, content: bytes) -> None:
     """Write under a temporary name beside the file, then rename."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

@@ -18,8 +18,8 @@ OTHER_THEORY = ("alexandria_ps_", "alexandria_scan_")
 class Alexandria(Adapter):
     """Streams the published files: hull entries, and trajectories of geometry optimizations.
 
-    Hull files are {"entries": [{structure, data}]}, forces being properties of the sites; trajectory
-    files are {material: [{"steps": [{structure, energy, forces, stress}]}]}.
+    Hull files are {"entries": [{structure, data}]}, forces being properties of the sites;
+    trajectory files are {material: [{"steps": [{structure, energy, forces, stress}]}]}.
     """
 
     patterns = (

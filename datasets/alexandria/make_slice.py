@@ -3,8 +3,8 @@
 python make_slice.py alex_go_OUTPUT.json.bz2 INPUT.xyz [--limit 100]
 python make_slice.py alexandria_OUTPUT.json.bz2 INPUT.json.bz2 [--limit 100]
 
-The first input is the extended XYZ file of MatterSim's benchmarks, with the stress in eV/A^3, positive
-under tension; the second a file of hull entries, of which some are copied.
+The first input is the extended XYZ file of MatterSim's benchmarks, with the stress in eV/A^3,
+positive under tension; the second a file of hull entries, of which some are copied.
 """
 
 import argparse

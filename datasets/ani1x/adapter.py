@@ -15,7 +15,7 @@ THEORY = "wb97x_dz"
 
 
 class Ani1x(Adapter):
-    """Reads the published HDF5 file, one group per formula; rows without a DFT label are counted."""
+    """Reads the published HDF5 file, one group per formula; rows without labels are counted."""
 
     patterns = ("ani1x*.h5",)
 

@@ -2,8 +2,9 @@
 
 python make_slice.py OUTPUT.json.gz INPUT [INPUT ...] --limit 100
 
-An input is a JSON file in that layout, whose frames are copied, or an extended XYZ file of MatterSim's
-benchmarks, whose energies are uncorrected and whose stress is in eV/A^3, positive under tension.
+An input is a JSON file in that layout, whose frames are copied, or an extended XYZ file of
+MatterSim's benchmarks, whose energies are uncorrected and whose stress is in eV/A^3, positive
+under tension.
 """
 
 import argparse
@@ -22,7 +23,7 @@ Frames = list[tuple[str, str, dict]]
 
 
 def frames_of(path: Path) -> Frames:
-    """Material, name and labels of every frame, as published: stress in kBar, compression positive."""
+    """Material, name and labels of every frame as published."""
     if path.suffix != ".xyz":
         return [(m, n, frame) for m, frames in stream_mapping(path) for n, frame in frames.items()]
     return [

@@ -17,8 +17,8 @@ EVERYTHING = "data"  # the same reactions again, without a split
 class Transition1x(Adapter):
     """Reads the published HDF5 file, /<split>/<formula>/<reaction>/<property>.
 
-    Reactant, product and transition state of a reaction are groups inside it that repeat rows of its
-    path; only the path is read.
+    Reactant, product and transition state of a reaction are groups inside it that repeat rows of
+    its path; only the path is read.
     """
 
     patterns = ("[Tt]ransition1x*.h5",)

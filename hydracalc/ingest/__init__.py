@@ -1,1 +1,1 @@
-"""From published files to structures: adapters, the readers they share, and checks of the labels."""
+"""From published files to structures: adapters, shared readers, checks of the labels."""

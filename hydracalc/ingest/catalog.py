@@ -13,8 +13,8 @@ _PACKAGE = Path(__file__).parent.parent
 def list_datasets() -> dict[str, Path]:
     """Dataset to its folder, by name.
 
-    They are read from `datasets/` beside the package in a checkout, from the package itself where it
-    is installed as a wheel.
+    They are read from `datasets/` beside the package in a checkout, from inside the package in an
+    installed wheel.
     """
     folders = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")
     for folder in folders:
@@ -68,7 +68,8 @@ def load_adapter(dataset: str | Path) -> Adapter:
     if not path.is_file():
         raise ValueError(f"{path.parent} has no adapter.py")
     spec = importlib.util.spec_from_file_location(f"hydracalc_dataset_{card.branch}", path)
-    assert spec is not None and spec.loader is not None  # a .py file always has a loader
+    assert spec is not None  # a .py file always has a loader
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found = [

@@ -69,7 +69,7 @@ def read_crystal(structure: Mapping[str, Any]) -> Crystal:
 def write_crystal(
     atomic_numbers: np.ndarray, positions: np.ndarray, cell: np.ndarray
 ) -> dict[str, Any]:
-    """The dictionary that pymatgen and `read_crystal` read, for a crystal periodic in all directions.
+    """The dictionary of a crystal, as pymatgen and `read_crystal` read it.
 
     Args:
         atomic_numbers: (N,).

@@ -10,7 +10,7 @@ import ijson
 
 from hydracalc.errors import DataError
 
-# what the readers of HDF5, JSON, npz, extxyz and the decompressors raise on damaged or foreign files
+# what h5py, ijson, NumPy, ASE and the decompressors raise on damaged or foreign files
 _SYMPTOMS = (
     OSError,
     EOFError,

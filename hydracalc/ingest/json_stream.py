@@ -1,10 +1,10 @@
-"""JSON files of any size, one entry at a time: the 12 GB of MPtrj need the memory of one material."""
+"""JSON files of any size, one entry at a time: MPtrj's 12 GB need the memory of one material."""
 
 import bz2
 import gzip
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import ijson
 
@@ -14,7 +14,7 @@ from hydracalc.ingest.damage import reading
 def open_bytes(path: Path) -> IO[bytes]:
     """A file as bytes, decompressed on the way where its name ends in .gz or .bz2."""
     if path.suffix == ".gz":
-        return gzip.open(path)
+        return cast(IO[bytes], gzip.open(path))
     if path.suffix == ".bz2":
         return bz2.open(path)
     return path.open("rb")

@@ -34,9 +34,9 @@ def energy_against_work(
 ) -> Regression:
     """Regress energy differences on the work that forces and stress do between neighbors.
 
-    Between two close arrangements of the same atoms, dE = -F.dx + V stress:strain, F and stress being
-    means of both ends (an error of third order in the step). The slope is 1 where energy, forces,
-    stress and positions are of one level of theory in matching units and signs.
+    Between two close arrangements of the same atoms, dE = -F.dx + V stress:strain, F and stress
+    being means of both ends (an error of third order in the step). The slope is 1 where energy,
+    forces, stress and positions are of one level of theory in matching units and signs.
 
     Args:
         structures: labelled, several to a group; each is compared with its nearest in the group.
@@ -86,7 +86,7 @@ def ch_stretch_constant(structures: Iterable[AtomicStructure]) -> float:
 
 
 def _ch_bonds(structure: AtomicStructure) -> Iterable[tuple[float, float]]:
-    """Length, Angstrom, and outward force on the hydrogen, eV/Angstrom, of every intact C-H bond."""
+    """Length, A, of every intact C-H bond and outward force on its hydrogen, eV/A."""
     numbers, positions, forces = _with_forces(structure)
     if structure.num_atoms < 3:
         return

@@ -12,7 +12,7 @@ from hydracalc.checkpoint import save_checkpoint
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.recipe import Recipe, to_toml
-from hydracalc.store import LocalStore, open_store
+from hydracalc.store.store import LocalStore, open_store
 from hydracalc.structure import AtomicStructure
 from hydracalc.training.loop import Trainer, evaluate
 from hydracalc.training.sampler import TrainingSet

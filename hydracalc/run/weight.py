@@ -8,7 +8,7 @@ import numpy as np
 from hydracalc.checkpoint import read_header, save_checkpoint
 from hydracalc.errors import unknown
 from hydracalc.registry import load_model, resolve
-from hydracalc.store import open_store
+from hydracalc.store.store import open_store
 from hydracalc.structure import AtomicStructure
 from hydracalc.weighting.fit import WeightingFitConfig, WeightingReport, fit_weighting
 

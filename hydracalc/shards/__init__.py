@@ -1,1 +1,1 @@
-"""Structures on disk: ADIOS2 files of concatenated arrays, and the manifest that vouches for them."""
+"""Structures on disk: ADIOS2 files, and the manifest that vouches for them."""

@@ -31,7 +31,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     try:
         with adios2.Stream(str(path), "w") as stream:
             for name, array in arrays.items():
-                stored = np.ascontiguousarray(array.view(np.uint8) if array.dtype == bool else array)
+                # a copy: ADIOS2 takes neither read-only nor, rightly, non-contiguous arrays
+                stored = np.array(array, dtype=_stored(array.dtype), order="C")
                 shape = list(stored.shape)
                 stream.write(name, stored, shape, [0] * stored.ndim, shape)
     except RuntimeError as error:
@@ -74,8 +75,8 @@ class ArrayFile:
         runs = [(0, shape[0])] if runs is None else runs
         # ADIOS2 fails on ranges without elements
         runs = [(start, stop) for start, stop in runs if stop > start]
-        stored = np.dtype("uint8" if dtype == "bool" else dtype)
-        rows = np.empty((sum(stop - start for start, stop in runs), *shape[1:]), dtype=stored)
+        num_rows = sum(stop - start for start, stop in runs)
+        rows = np.empty((num_rows, *shape[1:]), dtype=_stored(np.dtype(dtype)))
         with self._lock:
             self._fill(name, rows, runs)
         return rows.view(bool) if dtype == "bool" else rows
@@ -90,3 +91,8 @@ class ArrayFile:
             self._reader.engine.get(variable, part, bindings.Mode.Deferred)
             filled += stop - start
         self._reader.engine.perform_gets()
+
+
+def _stored(dtype: np.dtype) -> np.dtype:
+    """Type on disk: ADIOS2 has no bool."""
+    return np.dtype(np.uint8) if dtype.kind == "b" else dtype

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
 
@@ -56,7 +56,8 @@ class Manifest(BaseModel):
         num_structures: by split.
         num_atoms: in all.
         dropped: how many structures of the raw data were left out, by reason.
-        references_eV: energy of each element, fitted on the training split alone.
+        references_eV: energy of each element.
+        references_from: whether those are a fit of the training split alone, or were given.
         settings: how structures were screened and split, with the seed.
         shards: the folders, in reading order.
     """
@@ -71,6 +72,7 @@ class Manifest(BaseModel):
     num_atoms: int
     dropped: dict[str, int]
     references_eV: dict[str, float]  # noqa: N815  # units in the key
+    references_from: Literal["training split", "given"]
     settings: dict[str, JsonValue]
     shards: tuple[StoredShard, ...]
 

@@ -90,8 +90,6 @@ class Shards:
         """
         wanted = self._checked(indices)
         ordered, places = np.unique(wanted, return_inverse=True)
-        if not len(ordered):
-            return []
         table = self.read_table(ordered)
         found = [table.structure(i) for i in range(len(table))]
         return [found[place] for place in places]
@@ -100,18 +98,18 @@ class Shards:
         """Structures as long arrays.
 
         Args:
-            indices: at least one, ascending, each once; neighbors in the file are read together.
+            indices: ascending, each once; neighbors in the file are read together.
 
         Raises:
             IndexError: an index is outside 0..len - 1.
-            ValueError: the indices do not ascend, or there is none.
+            ValueError: the indices do not ascend.
         """
         wanted = self._checked(indices)
-        if len(wanted) == 0 or (np.diff(wanted) <= 0).any():
-            raise ValueError("indices must ascend and be at least one")
+        if (np.diff(wanted) <= 0).any():
+            raise ValueError("indices must ascend, each once")
         of_shard = np.searchsorted(self._first, wanted, side="right") - 1
         tables = []
-        for number in np.unique(of_shard):
+        for number in np.unique(of_shard) if len(wanted) else [0]:
             local = wanted[of_shard == number] - self._first[number]
             tables.append(self._read_rows(int(number), local))
         return join(tables)
@@ -185,6 +183,8 @@ def _table_of(
 
 def _runs(rows: np.ndarray) -> list[tuple[int, int]]:
     """First and behind-the-last of every stretch of neighboring rows."""
+    if not len(rows):
+        return []
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     starts = rows[np.concatenate([[0], breaks])]
     stops = rows[np.concatenate([breaks - 1, [len(rows) - 1]])] + 1

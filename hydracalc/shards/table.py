@@ -6,6 +6,7 @@ and types come from the one field table, so a field added there is written and r
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -66,7 +67,7 @@ class StructureTable:
         """
         arrays = self.arrays
         start, stop = arrays[OFFSETS][index : index + 2]
-        values: dict[str, object] = {f.name: arrays[f.name][start:stop] for f in PER_ATOM}
+        values: dict[str, Any] = {f.name: arrays[f.name][start:stop] for f in PER_ATOM}
         for field in PER_STRUCTURE:
             value = arrays[field.name][index]
             values[field.name] = value if field.shape else value.item()
@@ -81,9 +82,9 @@ class StructureTable:
         return structure
 
 
-def _is_absent(value: object) -> bool:
-    """Whether a label is the NaN that stands for no label; a partly labelled one is never stored."""
-    first = value if isinstance(value, float) else np.ravel(value)[0]  # type: ignore[call-overload]
+def _is_absent(value: Any) -> bool:  # noqa: ANN401  # a number or an array
+    """Whether a label is the NaN that stands for none; half a label is never stored."""
+    first = value.flat[0] if isinstance(value, np.ndarray) else value
     return bool(first != first)
 
 
@@ -125,7 +126,7 @@ def _filled(structure: AtomicStructure, field: Field) -> np.ndarray:
     value = getattr(structure, field.name)
     if value is not None:
         return np.asarray(value)
-    return np.full([structure.num_atoms if n == "N" else n for n in field.shape], np.nan)
+    return np.full([structure.num_atoms if isinstance(n, str) else n for n in field.shape], np.nan)
 
 
 def offsets_of(lengths: Sequence[int] | np.ndarray) -> np.ndarray:

@@ -207,6 +207,7 @@ class ShardWriter:
             num_atoms=sum(shard.num_atoms for shard in self._shards),
             dropped={reason: n for reason, n in sorted(self.dropped.items()) if n},
             references_eV=references.to_json(),
+            references_from="given" if self._given_references else "training split",
             settings=self._settings,
             shards=tuple(self._shards),
         )

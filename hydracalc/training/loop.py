@@ -1,80 +1,63 @@
-"""The training loop: steps, validations, and the position that a run goes on from."""
+"""The training loop: one step, one epoch, the whole run."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from hydracalc.devices import device_of
+from hydracalc.errors import DataError
 from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import HydraModel
-from hydracalc.training.ema import AveragedWeights, EMAConfig
-from hydracalc.training.log import RunLog, in_words
-from hydracalc.training.loss import Loss, LossConfig, Residuals
-from hydracalc.training.metrics import ErrorSums
-from hydracalc.training.optimizer import OptimizerConfig, build_optimizer
-from hydracalc.training.prefetch import prefetched
-from hydracalc.training.sampler import BranchSampler, SamplerConfig
-from hydracalc.training.schedule import ScheduleConfig, learning_rate_factor
-from hydracalc.training.source import Batch, GraphSource
+from hydracalc.training.ema import EmaConfig, MovingAverage
+from hydracalc.training.log import RunLog, flattened
+from hydracalc.training.loss import LossConfig, objective, residuals
+from hydracalc.training.metrics import MAE_KEYS, BranchMetrics
+from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
+from hydracalc.training.schedule import ScheduleConfig, learning_rate
 from hydracalc.training.state import Position, load_state, save_state
-from hydracalc.training.step import NonFiniteError, batch_residuals, blame, train_step
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """How long a run is and how often it reports.
-
-    The run ends with the first of its limits, and the learning rate is down by then.
+    """How long and how carefully.
 
     Attributes:
         epochs: passes over as many structures as there are.
-        max_steps: limit on updates; None is no limit.
-        max_minutes: limit on time; None is no limit. The result then depends on the machine.
-        log_every: steps between reports of the training errors.
-        validate_every: steps between validations; the state is saved with each.
-        validation_structures: of each branch, chosen once; None takes all.
-        seed: of the first weights and of all orders.
-        dtype: "float32" or "float64".
-        device: "auto", "cpu", "cuda", ...
+        max_minutes: end earlier, with the learning rate down by then; None trains all epochs. The
+            result then depends on the machine's speed.
+        gradient_clip: largest norm of the gradient.
+        weight_decay: of AdamW, on matrices; not on biases and embeddings.
+        validate_every: epochs between validations.
     """
 
     epochs: int = 100
-    max_steps: int | None = None
     max_minutes: float | None = None
-    log_every: int = 100
-    validate_every: int = 1000
-    validation_structures: int | None = 500
-    seed: int = 0
-    dtype: str = "float32"
-    device: str = "auto"
+    gradient_clip: float = 10.0
+    weight_decay: float = 1e-3
+    validate_every: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "max_steps", "log_every", "validate_every", "validation_structures"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}, expected at least 1")
-        if self.max_minutes is not None and self.max_minutes <= 0:
-            raise ValueError(f"max_minutes is {self.max_minutes}, expected a positive number")
-        if self.dtype not in ("float32", "float64"):
-            raise ValueError(f"dtype is {self.dtype!r}, expected 'float32' or 'float64'")
+        if self.epochs < 1 or self.validate_every < 1 or self.gradient_clip <= 0:
+            raise ValueError(
+                f"training {self}: epochs and validate_every must be at least 1, "
+                "gradient_clip positive"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainingPlan:
-    """Everything that decides how a given model is trained on given data."""
+class TrainerConfig:
+    """Everything that decides a run, given model and data."""
 
     training: TrainingConfig = field(default_factory=TrainingConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    ema: EMAConfig = field(default_factory=EMAConfig)
+    ema: EmaConfig = field(default_factory=EmaConfig)
 
 
 class Trainer:
@@ -82,176 +65,193 @@ class Trainer:
 
     Args:
         model: changed in place.
-        plan: how.
-        training: structures to learn from.
-        validation: structures that are only looked at; None where there are none.
-        branch_weights: what an average label of each branch counts, (B,).
-        folder: where state.safetensors and metrics.jsonl go; None writes nothing.
+        data: training structures.
+        validation: structures that are only looked at; may be None.
+        branch_weights: weight of each branch, (B,); in the draw and in the loss.
+        config: how.
+        folder: where the state and metrics.jsonl go; None writes nothing.
     """
 
     def __init__(
         self,
         model: HydraModel,
-        plan: TrainingPlan,
+        data: TrainingSet,
         *,
-        training: GraphSource,
-        validation: GraphSource | None,
+        validation: TrainingSet | None,
         branch_weights: Sequence[float],
+        config: TrainerConfig,
         folder: Path | None = None,
     ) -> None:
-        self.plan = plan
-        self.device = device_of(plan.training.device)
-        self.model = model.to(self.device, getattr(torch, plan.training.dtype)).train()
-        self.training = training
+        self.model = model.train()
+        self.data = data
         self.validation = validation
+        self.config = config
         self.folder = folder
-        self.loss = Loss(plan.loss, branch_weights)
-        self.optimizer = build_optimizer(self.model, plan.optimizer)
-        self.average = AveragedWeights(self.model, plan.ema)
+        self.branch_weights = torch.tensor(list(branch_weights), dtype=torch.float64)
+        self.sampler = BranchSampler(data, branch_weights=branch_weights, config=config.sampler)
+        self.average = MovingAverage(model, config.ema)
+        self.optimizer = _optimizer(model, config.training.weight_decay)
         self.position = Position()
-        self.best: dict[str, torch.Tensor] | None = None
-        self.sampler = BranchSampler(
-            training.branch_of,
-            training.num_atoms,
-            training.num_edges() if plan.sampler.max_edges is not None else None,
-            config=plan.sampler,
-            seed=plan.training.seed,
-        )
-        self._errors = ErrorSums(model.branch_names)
-        self._objectives: list[float] = []
-        self._started = time.perf_counter()
+        self.has_stress = any(s.stress is not None for s in data.structures)
 
     @property
-    def state_path(self) -> Path | None:
+    def state_path(self) -> Path:
         """File of the train state."""
-        return None if self.folder is None else self.folder / "state.safetensors"
-
-    def averaged(self) -> AbstractContextManager[None]:
-        """Inside, the model has its averaged weights."""
-        return self.average.applied(self.model)
+        assert self.folder is not None
+        return self.folder / "state.safetensors"
 
     def resume(self) -> None:
-        """Go on from the state in the folder.
-
-        Raises:
-            ValueError: there is none.
-            DataError: it is damaged or of another model.
-        """
-        if self.state_path is None:
-            raise ValueError("a run without a folder has no state to resume from")
+        """Go on from the state in the folder."""
         self.position = load_state(
-            self.state_path, model=self.model, average=self.average, optimizer=self.optimizer
+            self.state_path,
+            model=self.model,
+            average=self.average.model,
+            optimizer=self.optimizer,
         )
 
-    def run(self) -> None:
-        """Train to the end of the plan.
+    def run(self) -> HydraModel:
+        """Train to the end; the result is the average of the weights.
 
         Raises:
-            NonFiniteError: a loss or gradient is not finite; the message names the structures.
+            DataError: a loss or gradient is not finite; the message names the structures.
         """
-        path = None if self.folder is None else self.folder / "metrics.jsonl"
-        self._started = time.perf_counter() - self.position.seconds
-        with RunLog(path, resumed_at=self.position.step) as log:
-            while not self.is_done():
+        config = self.config.training
+        with RunLog(self.folder, total_epochs=config.epochs) as log:
+            while self.position.epoch < config.epochs and self._progress(0) < 1:
                 self._epoch(log)
-            if self.position.step % self.plan.training.validate_every:
-                self._validate(log)
+                done = self.position.epoch
+                if done % config.validate_every == 0 or done >= config.epochs:
+                    self._validate(log)
+                if self.folder is not None:
+                    self.save()
+        return self.average.model
 
-    def is_done(self) -> bool:
-        """Whether a limit of the plan is reached."""
-        limits, position = self.plan.training, self.position
-        return (
-            position.epoch >= limits.epochs
-            or (limits.max_steps is not None and position.step >= limits.max_steps)
-            or (limits.max_minutes is not None and position.seconds >= 60 * limits.max_minutes)
+    def save(self) -> None:
+        """Write the train state."""
+        save_state(
+            self.state_path,
+            model=self.model,
+            average=self.average.model,
+            optimizer=self.optimizer,
+            position=self.position,
         )
 
     def _epoch(self, log: RunLog) -> None:
         """The rest of the epoch that is under way."""
         batches = self.sampler.batches(self.position.epoch)
-        left = batches[self.position.batch :]
-        for batch in prefetched(self.training.batch, left):
-            progress = self._progress(len(batches))
-            report = self._step(batch, progress)
-            self._objectives.append(report)
-            last = self.position.batch + 1 == len(batches)
+        start = time.perf_counter()
+        before, total = self.position.seconds, 0.0
+        for graph in prefetch(self.data, batches[self.position.batch :]):
+            total += self.step(graph, self._progress(len(batches)))
+            seconds = before + time.perf_counter() - start
+            batch = self.position.batch + 1
             self.position = replace(
-                self.position,
-                step=self.position.step + 1,
-                epoch=self.position.epoch + last,
-                batch=0 if last else self.position.batch + 1,
-                seconds=time.perf_counter() - self._started,
+                self.position, step=self.position.step + 1, batch=batch, seconds=seconds
             )
-            log.advance(progress, f"step {self.position.step}, loss {report:.4f}")
-            self._report(log)
-            if self.is_done():
-                return
+            log.advance(self.position.epoch + batch / len(batches), total / batch)
+            if self._progress(len(batches)) >= 1:
+                break
+        log.write({"epoch": self.position.epoch, "loss": total / max(self.position.batch, 1)})
+        self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
 
-    def _step(self, batch: Batch, progress: float) -> float:
-        """Update the weights and their average; returns the objective before the update."""
-        config = self.plan.optimizer
-        rate = config.learning_rate * learning_rate_factor(progress, self.plan.schedule)
+    def step(self, graph: AtomicGraph, progress: float = 0.0) -> float:
+        """Update the weights once; returns the objective before the update."""
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        try:
-            report = train_step(
-                self.model,
-                batch.graph.to(self.device),
-                loss=self.loss,
-                optimizer=self.optimizer,
-                clip_norm=config.clip_norm,
-                errors=self._errors,
-            )
-        except NonFiniteError as error:
-            names = blame(self.model, batch, source=self.training, loss=self.loss)
-            who = f"structures {names}" if names else f"only together: {batch.graph.describe()}"
-            raise NonFiniteError(f"step {self.position.step}: {error}; {who}") from None
-        self.average.update(self.model)
-        return report.objective
+            group["lr"] = learning_rate(self.position.step, progress, self.config.schedule)
+        self.optimizer.zero_grad(set_to_none=True)
+        value = self._objective(graph)
+        value.backward()
+        norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.config.training.gradient_clip
+        )
+        if not torch.isfinite(norm):
+            raise DataError(self._blame(graph))
+        self.optimizer.step()
+        self.average.update(self.model, self.position.step)
+        return float(value.detach())
+
+    def _objective(self, graph: AtomicGraph) -> torch.Tensor:
+        prediction = self.model(graph, stress=self.has_stress)
+        residual = residuals(
+            prediction,
+            graph,
+            num_branches=len(self.branch_weights),
+            config=self.config.loss,
+        )
+        return objective(residual, self.branch_weights, self.config.loss)
 
     def _progress(self, num_batches: int) -> float:
-        """Part of the run that is done after the coming step, by whichever limit is nearest."""
-        limits, position = self.plan.training, self.position
-        parts = [(position.epoch + (position.batch + 1) / num_batches) / limits.epochs]
-        if limits.max_steps is not None:
-            parts.append((position.step + 1) / limits.max_steps)
-        if limits.max_minutes is not None:
-            parts.append(position.seconds / (60 * limits.max_minutes))
-        return max(parts)
-
-    def _report(self, log: RunLog) -> None:
-        config, step = self.plan.training, self.position.step
-        validates = step % config.validate_every == 0
-        if step % config.log_every == 0 or validates:
-            self._log_training(log)
-        if validates:
-            self._validate(log)
-
-    def _log_training(self, log: RunLog) -> None:
-        """Report the errors of the steps since the last report, and begin anew."""
-        metrics = self._errors.to_json()
-        mean = sum(self._objectives) / len(self._objectives)
-        rate = self.optimizer.param_groups[0]["lr"]
-        log.write(self._place("training") | {"learning_rate": rate, "loss": mean} | metrics)
-        minutes = self.position.seconds / 60
-        log.say(f"step {self.position.step}, {minutes:.1f} min, loss {mean:.4f}")
-        self._errors = ErrorSums(self.model.branch_names)
-        self._objectives = []
+        """Part of the run that is done, by epochs or by time, whichever is further."""
+        config, position = self.config.training, self.position
+        within = position.batch / num_batches if num_batches else 0.0
+        done = (position.epoch + within) / config.epochs
+        if config.max_minutes is not None:
+            done = max(done, position.seconds / (60 * config.max_minutes))
+        return done
 
     def _validate(self, log: RunLog) -> None:
-        """Measure the averaged weights, remember the best, save the state."""
-        if self._objectives:
-            self._log_training(log)
-        if self.validation is not None:
-            with self.averaged():
-                score, errors = validate(self.model, self.validation, loss=self.loss)
-                if score < self.position.best_score:
-                    self.position = replace(
-                        self.position, best_score=score, best_step=self.position.step
-                    )
-                    self.best = {n: p.detach().clone() for n, p in self.average.parameters.items()}
-            metrics = errors.to_json()
-            log.write(self._place("validation") | {"loss": score} | metrics)
-            log.say(f"step {self.position.step}, validation loss {score:.4f}: {in_words(metrics)}")
-        self.position = replace(self.position, seconds=time.perf_counter() - self._started)
-        self.save()
+        if self.validation is None:
+            return
+        metrics = evaluate(self.average.model, self.validation)
+        position = {"epoch": self.position.epoch, "step": self.position.step}
+        log.write(position | {"seconds": self.position.seconds} | flattened(metrics, "val"))
+        shown = "; ".join(f"{name} {_in_words(values)}" for name, values in metrics.items())
+        log.say(f"epoch {self.position.epoch}, {self.position.seconds:.0f} s: {shown}")
+
+    def _blame(self, graph: AtomicGraph) -> str:
+        """Message that names the structures whose loss or gradient is not finite."""
+        known = {s.source: i for i, s in enumerate(self.data.structures)}
+        guilty = []
+        for name in dict.fromkeys(graph.names):
+            self.optimizer.zero_grad(set_to_none=True)
+            value = self._objective(self.data.graph(np.array([known[name]])))
+            value.backward()
+            gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+            if not all(torch.isfinite(g).all() for g in gradients):
+                guilty.append(name)
+        which = f"structures {guilty}" if guilty else f"only in the batch of {graph.describe()}"
+        return f"loss or gradient is not finite at step {self.position.step}: {which}"
+
+
+def evaluate(
+    model: HydraModel, data: TrainingSet, *, max_atoms: int = 1024
+) -> dict[str, dict[str, float]]:
+    """Errors of each structure's own branch, by branch.
+
+    Args:
+        model: in evaluation mode.
+        data: labelled structures.
+        max_atoms: atoms in one batch.
+    """
+    metrics = BranchMetrics(model.branch_names)
+    stress = any(s.stress is not None for s in data.structures)
+    for graph in _all_graphs(data, max_atoms):
+        metrics.add(model(graph, stress=stress), graph)
+    return metrics.result()
+
+
+def _all_graphs(data: TrainingSet, max_atoms: int) -> Iterator[AtomicGraph]:
+    return prefetch(data, budget_batches(data.num_atoms, max_atoms=max_atoms))
+
+
+def _optimizer(model: HydraModel, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW; biases and embeddings are not drawn to zero."""
+    plain: list[torch.nn.Parameter] = []
+    decayed: list[torch.nn.Parameter] = []
+    embeddings = {
+        id(p) for m in model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()
+    }
+    for name, parameter in model.named_parameters():
+        is_plain = name.endswith("bias") or id(parameter) in embeddings
+        (plain if is_plain else decayed).append(parameter)
+    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, weight_decay=weight_decay)
+
+
+def _in_words(values: dict[str, float]) -> str:
+    units = {"energy": "meV/atom", "forces": "meV/A", "stress": "meV/A^3"}
+    return ", ".join(
+        f"{name} {1e3 * values[key]:.1f} {units[name]}"
+        for name, key in MAE_KEYS.items()
+        if key in values
+    )

@@ -12,11 +12,16 @@ from hydracalc.mixture import BranchChoice
 from hydracalc.models.hydra import HydraModel
 from hydracalc.predictor import InferenceConfig, Predictor, StructurePrediction
 from hydracalc.structure import AtomicStructure
-from hydracalc.training.metrics import MAE_KEYS
 
 # stands for "each structure by the branch it is labelled by"
 OWN = "own"
 
+# property to the name and unit in a key, the same as in the metrics of training
+_KEYS = {
+    "energy": ("energy", "eV_per_atom"),
+    "forces": ("force", "eV_per_A"),
+    "stress": ("stress", "eV_per_A3"),
+}
 _UNITS = {"energy": "meV/atom", "forces": "meV/Angstrom", "stress": "meV/Angstrom^3"}
 
 
@@ -44,11 +49,12 @@ class ErrorSum:
         """Root of the mean squared error; NaN of nothing."""
         return (self.squared / self.count) ** 0.5 if self.count else float("nan")
 
-    def to_json(self, key: str) -> dict[str, float]:
-        """Both errors, the mean absolute one under `key`; empty of nothing."""
+    def to_json(self, name: str) -> dict[str, float]:
+        """Both errors of a property, the unit in the key; empty of nothing."""
         if not self.count:
             return {}
-        return {key: self.mae, key.replace("_mae_", "_rmse_"): self.rmse}
+        quantity, unit = _KEYS[name]
+        return {f"{quantity}_mae_{unit}": self.mae, f"{quantity}_rmse_{unit}": self.rmse}
 
 
 @dataclass
@@ -102,13 +108,13 @@ class BranchErrors:
             "num_structures": self.num_structures,
             "num_atoms": self.num_atoms,
         }
-        for name, key in MAE_KEYS.items():
+        for name in ("energy", "forces", "stress"):
             errors: ErrorSum = getattr(self, name)
-            values |= errors.to_json(key)
+            values |= errors.to_json(name)
         values["by_element"] = {
             elements.symbol(z): {
                 "num_atoms": errors.count // 3,
-                **errors.to_json(MAE_KEYS["forces"]),
+                **errors.to_json("forces"),
             }
             for z, errors in sorted(self.by_element.items())
         }

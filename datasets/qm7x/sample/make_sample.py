@@ -2,10 +2,10 @@
 
     python make_sample.py 1000.hdf5
 
-No slice of the published file is small enough to ship, so five molecules are computed here, each at
-a reference geometry and displaced from it: PBE0/6-31G(d) with PySCF (pyscf 2.14), and a damped pairwise
--C6/(r^6 + d^6) where the published file has many-body dispersion. Forces are exact derivatives of the
-energies, so that the adapter can be checked; the numbers are of no other use.
+No slice of the published file is small enough to ship, so five molecules are computed here, each
+at a reference geometry and displaced from it: PBE0/6-31G(d) with PySCF (pyscf 2.14), and a damped
+pairwise -C6/(r^6 + d^6) where the published file has many-body dispersion. Forces are exact
+derivatives of the energies, so that the adapter can be checked; the numbers are of no other use.
 """
 
 import sys
@@ -13,6 +13,7 @@ from itertools import combinations
 
 import h5py
 import numpy as np
+from ase import Atoms
 from ase.build import molecule
 from pyscf import dft, gto
 
@@ -24,7 +25,7 @@ DAMPING = 2.5  # Angstrom
 THEORY = "PBE0/6-31G(d) and damped -C6/r^6, computed with PySCF: not the published labels"
 
 
-def pbe0(atoms):
+def pbe0(atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy, eV, and forces, eV/Angstrom."""
     geometry = list(zip(atoms.symbols, atoms.positions, strict=True))
     calculation = dft.RKS(gto.M(atom=geometry, basis="6-31g(d)", verbose=0), xc="pbe0")
@@ -36,7 +37,7 @@ def pbe0(atoms):
     return energy * units.HARTREE, -gradient.kernel() * units.HARTREE / units.BOHR
 
 
-def dispersion(atoms):
+def dispersion(atoms: Atoms) -> tuple[float, np.ndarray]:
     """Energy, eV, and forces, eV/Angstrom, of the pairwise term."""
     energy, forces = 0.0, np.zeros((len(atoms), 3))
     for i, j in combinations(range(len(atoms)), 2):
@@ -50,7 +51,7 @@ def dispersion(atoms):
     return energy, forces
 
 
-def record(group, atoms):
+def record(group: h5py.Group, atoms: Atoms) -> None:
     """Write one structure under the published names."""
     energy, forces = pbe0(atoms)
     attraction, pulls = dispersion(atoms)
@@ -64,7 +65,7 @@ def record(group, atoms):
     group["totFOR"] = forces + pulls
 
 
-def main(target):
+def main(target: str) -> None:
     rng = np.random.default_rng(0)
     with h5py.File(target, "w") as file:
         file.attrs["labels"] = THEORY

@@ -2,9 +2,9 @@
 
     python label.py geometries.h5 labelled.h5
 
-The input has the Transition1x layout; only its atoms and positions are read. The output has the same
-layout, with energies and forces of wB97X/6-31G(d) computed here: they are marked as computed wherever
-they are used. Needs `pip install pyscf==2.14.0`; about ten seconds a structure on one core.
+The input has the Transition1x layout; only its atoms and positions are read. The output has the
+same layout, with energies and forces of wB97X/6-31G(d) computed here: they are marked as computed
+wherever they are used. Needs `pip install pyscf==2.14.0`; about ten seconds a structure.
 """
 
 import sys
@@ -19,7 +19,7 @@ from hydracalc import units
 THEORY = "wB97x_6-31G(d)"
 
 
-def label(atomic_numbers, positions):
+def label(atomic_numbers: np.ndarray, positions: np.ndarray) -> tuple[bool, float, np.ndarray]:
     """Energy, eV, and forces, eV/Angstrom, of one closed-shell neutral structure."""
     symbols = [chemical_symbols[z] for z in atomic_numbers]
     molecule = gto.M(atom=list(zip(symbols, positions, strict=True)), basis="6-31g(d)", verbose=0)
@@ -36,7 +36,7 @@ def label(atomic_numbers, positions):
     return calculation.converged, energy * units.HARTREE, forces
 
 
-def main(source, target):
+def main(source: str, target: str) -> None:
     with h5py.File(source) as raw, h5py.File(target, "w") as out:
         for formula, reactions in raw["data"].items():
             for name, reaction in reactions.items():

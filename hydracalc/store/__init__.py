@@ -1,0 +1,1 @@
+"""Structures in memory, ready to be drawn into batches."""

@@ -1,0 +1,122 @@
+"""The checks of labels pass on exact labels and fail on wrong units and signs."""
+
+from dataclasses import replace
+
+import ase.units
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.morse import MorsePotential
+from scipy.spatial.transform import Rotation
+
+from hydracalc.ingest.physics import ch_stretch_constant, energy_against_work
+from hydracalc.structure import AtomicStructure
+
+HARTREE_PER_BOHR = ase.units.Hartree / ase.units.Bohr
+
+
+def labelled(atoms, calculator, *, stress=False):
+    atoms.calc = calculator
+    return AtomicStructure(
+        atomic_numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        pbc=atoms.pbc,
+        energy=atoms.get_potential_energy(),
+        forces=atoms.get_forces(),
+        stress=atoms.get_stress(voigt=False) if stress else None,
+        group="one",
+    )
+
+
+@pytest.fixture(scope="module")
+def molecules():
+    """Displaced, moved and turned ethanol in a Morse potential."""
+    rng = np.random.default_rng(0)
+    structures = []
+    for _ in range(6):
+        atoms = molecule("CH3CH2OH")
+        atoms.positions += rng.normal(0, 0.02, (len(atoms), 3))
+        atoms.positions = Rotation.random(rng=rng).apply(atoms.positions) + rng.normal(0, 5, 3)
+        structures.append(labelled(atoms, MorsePotential(r0=1.2, epsilon=2, rcut1=8, rcut2=9)))
+    return structures
+
+
+@pytest.fixture(scope="module")
+def crystals():
+    """Strained and rattled copper."""
+    rng = np.random.default_rng(1)
+    structures = []
+    for _ in range(8):
+        atoms = bulk("Cu", cubic=True) * (1, 1, 2)
+        atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(0.03, 0.006, (3, 3))), scale_atoms=True)
+        atoms.positions += rng.normal(0, 0.02, (len(atoms), 3)) + atoms.cell[1]
+        structures.append(labelled(atoms, EMT(), stress=True))
+    return structures
+
+
+def test_work_explains_the_energy_of_molecules(molecules):
+    result = energy_against_work(molecules, max_displacement=0.3)
+    assert result.num_points >= 3
+    assert result.slope == pytest.approx(1, abs=0.05)
+    assert result.correlation > 0.99
+
+
+def test_work_of_forces_and_stress_explains_the_energy_of_crystals(crystals):
+    result = energy_against_work(crystals, max_displacement=0.6)
+    assert result.slope == pytest.approx(1, abs=0.05)
+    assert result.correlation > 0.99
+
+
+@pytest.mark.parametrize("factor", [-1, HARTREE_PER_BOHR, 1 / ase.units.Bohr, ase.units.kcal])
+def test_wrong_forces_are_caught(molecules, factor):
+    wrong = [replace(s, forces=s.forces * factor) for s in molecules]
+    slope = energy_against_work(wrong, max_displacement=0.3).slope
+    assert not 0.8 < slope < 1.25
+
+
+@pytest.mark.parametrize("factor", [-1, 0.1, 10])
+def test_wrong_stress_is_caught(crystals, factor):
+    wrong = [replace(s, stress=s.stress * factor) for s in crystals]
+    result = energy_against_work(wrong, max_displacement=0.6)
+    assert not (0.8 < result.slope < 1.25 and result.correlation > 0.97)
+
+
+def test_wrong_energies_are_caught(molecules):
+    wrong = [replace(s, energy=s.energy / s.num_atoms) for s in molecules]
+    assert not 0.8 < energy_against_work(wrong, max_displacement=0.3).slope < 1.25
+
+
+def test_structures_of_different_groups_are_not_compared(molecules):
+    apart = [replace(s, group=str(i)) for i, s in enumerate(molecules)]
+    with pytest.raises(ValueError, match="0 pairs are closer than 0.3 A"):
+        energy_against_work(apart, max_displacement=0.3)
+
+
+def spring_methanes(constant):
+    """CH4 with harmonic C-H bonds of one force constant."""
+    structures = []
+    for stretch in np.linspace(-0.05, 0.06, 5):
+        atoms = molecule("CH4")
+        bonds = atoms.positions[1:] - atoms.positions[0]
+        lengths = np.linalg.norm(bonds, axis=1, keepdims=True)
+        atoms.positions[1:] += stretch * bonds / lengths
+        forces = np.zeros((5, 3))
+        forces[1:] = -constant * stretch * bonds / lengths
+        structures.append(
+            AtomicStructure(atomic_numbers=atoms.numbers, positions=atoms.positions, forces=forces)
+        )
+    return structures
+
+
+def test_the_ch_stretch_is_the_force_constant():
+    assert ch_stretch_constant(spring_methanes(31.0)) == pytest.approx(31.0)
+    with pytest.raises(ValueError, match="0 C-H bonds"):
+        ch_stretch_constant([])
+
+
+def test_labels_are_needed():
+    unlabelled = [replace(s, forces=None) for s in spring_methanes(1.0)]
+    with pytest.raises(ValueError, match="has no forces"):
+        ch_stretch_constant(unlabelled)
