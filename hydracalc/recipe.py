@@ -26,16 +26,21 @@ class BranchRecipe:
     Attributes:
         name: branch, the dataset's identifier.
         shards: folder made by `hydracalc data prepare`; a relative one is below `data_dir`.
-        weight: how much it counts, in the draw and in the loss.
+        weight: of its labels in the loss.
+        share: factor on how often its structures are drawn, beside n^alpha.
     """
 
     name: str
     shards: str
     weight: float = 1.0
+    share: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.weight <= 0:
-            raise ValueError(f"branch {self.name!r}: weight is {self.weight}, expected above 0")
+        if self.weight <= 0 or self.share <= 0:
+            raise ValueError(
+                f"branch {self.name!r}: weight is {self.weight} and share {self.share}, "
+                "both must be above 0"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

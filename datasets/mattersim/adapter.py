@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import ase.io
+from ase import Atoms
 
 from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.crystals import reduced_formula
 from hydracalc.ingest.damage import reading
+from hydracalc.ingest.extxyz_stream import stream_extxyz
 from hydracalc.structure import AtomicStructure, from_atoms
 
 SOURCE = "Internal"  # what the publishers write in a frame computed with their own settings
@@ -22,14 +23,14 @@ class MatterSim(Adapter):
     def read(self, raw: Path) -> Iterator[AtomicStructure]:
         """Every frame computed with the publishers' own settings."""
         for path in self.files(raw):
-            with reading(path):
-                for atoms in ase.io.iread(path, format="extxyz"):
+            for atoms in stream_extxyz(path):
+                with reading(path):
                     if atoms.info["source"] != SOURCE:
                         self.dropped[f"source {atoms.info['source']}"] += 1
                         continue
                     yield self._structure(atoms)
 
-    def _structure(self, atoms: ase.Atoms) -> AtomicStructure:
+    def _structure(self, atoms: Atoms) -> AtomicStructure:
         published = replace(
             from_atoms(atoms, source=atoms.info["internal_id"]),
             energy=atoms.get_potential_energy(),

@@ -24,7 +24,7 @@ class Rmd17(Adapter):
     def read(self, raw: Path) -> Iterator[AtomicStructure]:
         """Every frame of every molecule."""
         for path in self.files(raw):
-            with reading(path), np.load(path) as arrays:
+            with reading(path), path.open("rb") as file, np.load(file) as arrays:
                 yield from self._frames(path.stem.split("_")[1], dict(arrays))
 
     def _frames(self, molecule: str, arrays: dict[str, np.ndarray]) -> Iterator[AtomicStructure]:

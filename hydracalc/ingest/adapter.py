@@ -13,6 +13,8 @@ from hydracalc import units
 from hydracalc.card import Card
 from hydracalc.structure import AtomicStructure
 
+COMPUTED_BY = "COMPUTED_BY.txt"
+
 
 class Adapter(ABC):
     """Reader of one dataset as it was published.
@@ -51,6 +53,17 @@ class Adapter(ABC):
             ValueError: `raw` does not exist or has none of the files; the message names them.
         """
         return find_files(raw, self.patterns or [file.name for file in self.card.files])
+
+    def card_of(self, raw: Path) -> Card:
+        """The card of what is in a raw folder.
+
+        It is the dataset's own, except where the folder holds labels that were computed instead of
+        the published ones: a file COMPUTED_BY.txt says by what, and the card then does too.
+        """
+        marker = Path(raw) / COMPUTED_BY
+        if not marker.is_file():
+            return self.card
+        return self.card.model_copy(update={"computed_by": " ".join(marker.read_text().split())})
 
     def converted(self, published: AtomicStructure) -> AtomicStructure:
         """A structure whose numbers are as published, in hydracalc's units and sign of stress.

@@ -94,7 +94,7 @@ def prepare(
     config = config or PrepareConfig()
     screen, splitter = Screen(config.screen), Splitter(config.split)
     dropped: Counter[str] = Counter()
-    with ShardWriter(out, card=adapter.card, settings=asdict(config)) as writer:
+    with ShardWriter(out, card=adapter.card_of(Path(raw)), settings=asdict(config)) as writer:
         for count, structure in enumerate(islice(adapter.read(Path(raw)), config.limit), start=1):
             reason = screen.reason_to_drop(structure)
             if reason is None:

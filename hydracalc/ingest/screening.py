@@ -35,7 +35,7 @@ class ScreenConfig:
     """
 
     max_force: float | None = 100.0
-    min_distance: float = 0.5
+    min_distance: float = 0.4  # published crystals under pressure reach 0.44
     duplicates: bool = True
 
     def __post_init__(self) -> None:

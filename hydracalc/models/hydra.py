@@ -43,6 +43,8 @@ class Prediction:
         energies: the same of each atom, eV, float64, (N,).
         interaction_energy: energy beyond the references, eV, float64, (S,).
         forces: eV/Angstrom, (N, 3); None where not asked for.
+        direct_forces: of the direct force heads, eV/Angstrom, (N, 3); only in training, where the
+            model has such heads, beside the derivatives in `forces`.
         stress: tension positive, eV/Angstrom^3, (S, 3, 3), NaN without a volume; None if not asked.
         branch_energy: `energy` of every branch alone, eV, float64, (S, B), NaN where it does not
             know an element; None unless weights were given.
@@ -52,6 +54,7 @@ class Prediction:
     energies: Tensor
     interaction_energy: Tensor
     forces: Tensor | None = None
+    direct_forces: Tensor | None = None
     stress: Tensor | None = None
     branch_energy: Tensor | None = None
 
@@ -180,10 +183,14 @@ class HydraModel(nn.Module):
             atoms = _AtomEnergies(atoms.interaction.detach(), atoms.reference)
             interaction, vectors = interaction.detach(), vectors.detach()
             features = Features(features.scalars.detach(), features.vectors.detach())
-        prediction = self._prediction(graph, atoms, interaction, reference)
+        direct = None
+        if forces == "direct" or (keep_graph and self.branches.force_gates is not None):
+            direct = self._direct_forces(graph, features, weights)
+        found = None if gradient is None else derivatives.forces(gradient, graph)
         return replace(
-            prediction,
-            forces=self._forces(forces, graph, gradient, features, weights),
+            self._prediction(graph, atoms, interaction, reference),
+            forces={"conservative": found, "direct": direct}.get(forces or ""),
+            direct_forces=direct if keep_graph else None,
             stress=derivatives.stress(gradient, vectors, graph)
             if stress and gradient is not None
             else None,
@@ -269,20 +276,10 @@ class HydraModel(nn.Module):
     def _repulsion(self, graph: AtomicGraph) -> Tensor | float:
         return self.repulsion(graph).to(torch.float64) if self.repulsion is not None else 0.0
 
-    def _forces(
-        self,
-        kind: str | None,
-        graph: AtomicGraph,
-        gradient: Tensor | None,
-        features: Features,
-        weights: Tensor | None,
-    ) -> Tensor | None:
-        """Forces of the asked kind; direct ones are freed of their mean so that nothing drifts."""
-        if kind is None:
-            return None
-        if kind == "conservative":
-            assert gradient is not None
-            return derivatives.forces(gradient, graph)
+    def _direct_forces(
+        self, graph: AtomicGraph, features: Features, weights: Tensor | None
+    ) -> Tensor:
+        """Forces of the force heads, (N, 3), freed of their mean so that nothing drifts."""
         if weights is None:
             weights = nn.functional.one_hot(graph.branch_index, len(self.branch_specs))
         of_atom = weights.to(self.dtype).index_select(0, graph.structure_index).T  # (B, N)

@@ -14,7 +14,7 @@ from hydracalc.models.hydra import HydraModel
 from hydracalc.recipe import Recipe, to_toml
 from hydracalc.store.store import LocalStore, open_store
 from hydracalc.structure import AtomicStructure
-from hydracalc.training.loop import Trainer, evaluate
+from hydracalc.training.loop import BranchShare, Trainer, evaluate
 from hydracalc.training.sampler import TrainingSet
 
 logger = logging.getLogger("hydracalc.run")
@@ -166,7 +166,7 @@ def _trainer(planned: PretrainPlan, folder: Path) -> Trainer:
         model,
         sets["train"],
         validation=sets.get("val"),
-        branch_weights=[branch.weight for branch in recipe.branches],
+        branches=[BranchShare(weight=b.weight, share=b.share) for b in recipe.branches],
         config=recipe.trainer,
         folder=folder,
     )

@@ -49,8 +49,8 @@ class Shards:
         self._open: OrderedDict[int, ArrayFile] = OrderedDict()
         self._first = offsets_of([shard.num_structures for shard in manifest.shards])
         numbers = range(len(manifest.shards))
-        self._offsets = [self._file(n).read(OFFSETS, "int64") for n in numbers]
-        self.num_atoms = np.concatenate([np.diff(offsets) for offsets in self._offsets])
+        self._bounds = [_bounds_of(self._file(n)) for n in numbers]
+        self.num_atoms = np.concatenate([np.diff(bounds[OFFSETS]) for bounds in self._bounds])
         self.splits = np.concatenate([self._file(n).read(SPLIT, "int8") for n in numbers])
         if len(self.num_atoms) != self._first[-1] or self.num_atoms.sum() != manifest.num_atoms:
             raise DataError(
@@ -136,7 +136,7 @@ class Shards:
         return self._open[number]
 
     def _read_rows(self, number: int, rows: np.ndarray) -> StructureTable:
-        return _table_of(self._file(number), self.branch, self._offsets[number], rows)
+        return _table_of(self._file(number), self.branch, self._bounds[number], rows)
 
 
 def open_shards(path: Path | str) -> Shards:
@@ -158,27 +158,35 @@ def open_shards(path: Path | str) -> Shards:
 def read_table(path: Path, branch: str) -> StructureTable:
     """All structures of one shard that is known to be whole."""
     with ArrayFile(path) as file:
-        offsets = file.read(OFFSETS, "int64")
-        return _table_of(file, branch, offsets, np.arange(len(offsets) - 1))
+        bounds = _bounds_of(file)
+        return _table_of(file, branch, bounds, np.arange(len(bounds[OFFSETS]) - 1))
+
+
+def _bounds_of(file: ArrayFile) -> dict[str, np.ndarray]:
+    """Where each structure of a shard starts: its atoms, its group, its source."""
+    names = (OFFSETS, *(f"{name}_offsets" for name in TEXTS))
+    return {name: file.read(name, "int64") for name in names}
 
 
 def _table_of(
-    file: ArrayFile, branch: str, offsets: np.ndarray, rows: np.ndarray
+    file: ArrayFile, branch: str, bounds: dict[str, np.ndarray], rows: np.ndarray
 ) -> StructureTable:
     """Some structures of a shard, `rows` ascending."""
     runs = _runs(rows)
-    atom_runs = [(int(offsets[start]), int(offsets[stop])) for start, stop in runs]
-    arrays = {OFFSETS: offsets_of(np.diff(offsets)[rows]), SPLIT: file.read(SPLIT, "int8", runs)}
+    arrays = {name: offsets_of(starts[rows + 1] - starts[rows]) for name, starts in bounds.items()}
+    arrays[SPLIT] = file.read(SPLIT, "int8", runs)
     for field in PER_ATOM:
-        arrays[field.name] = file.read(field.name, field.dtype, atom_runs)
+        arrays[field.name] = file.read(field.name, field.dtype, _within(bounds[OFFSETS], runs))
     for field in PER_STRUCTURE:
         arrays[field.name] = file.read(field.name, FIELDS[field.name].dtype, runs)
     for name in TEXTS:
-        bounds = file.read(f"{name}_offsets", "int64")
-        byte_runs = [(int(bounds[start]), int(bounds[stop])) for start, stop in runs]
-        arrays[name] = file.read(name, "uint8", byte_runs)
-        arrays[f"{name}_offsets"] = offsets_of(np.diff(bounds)[rows])
+        arrays[name] = file.read(name, "uint8", _within(bounds[f"{name}_offsets"], runs))
     return StructureTable(branch, arrays)
+
+
+def _within(starts: np.ndarray, runs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Atoms or bytes of ranges of structures."""
+    return [(int(starts[first]), int(starts[stop])) for first, stop in runs]
 
 
 def _runs(rows: np.ndarray) -> list[tuple[int, int]]:

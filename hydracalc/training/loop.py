@@ -60,6 +60,19 @@ class TrainerConfig:
     ema: EmaConfig = field(default_factory=EmaConfig)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BranchShare:
+    """How much a branch counts.
+
+    Attributes:
+        weight: of its labels in the loss.
+        share: factor on how often its structures are drawn.
+    """
+
+    weight: float = 1.0
+    share: float = 1.0
+
+
 class Trainer:
     """Trains a model on one process.
 
@@ -67,7 +80,7 @@ class Trainer:
         model: changed in place.
         data: training structures.
         validation: structures that are only looked at; may be None.
-        branch_weights: weight of each branch, (B,); in the draw and in the loss.
+        branches: weight and share of each branch, B of them.
         config: how.
         folder: where the state and metrics.jsonl go; None writes nothing.
     """
@@ -78,7 +91,7 @@ class Trainer:
         data: TrainingSet,
         *,
         validation: TrainingSet | None,
-        branch_weights: Sequence[float],
+        branches: Sequence[BranchShare],
         config: TrainerConfig,
         folder: Path | None = None,
     ) -> None:
@@ -87,11 +100,14 @@ class Trainer:
         self.validation = validation
         self.config = config
         self.folder = folder
-        self.branch_weights = torch.tensor(list(branch_weights), dtype=torch.float64)
-        self.sampler = BranchSampler(data, branch_weights=branch_weights, config=config.sampler)
+        self.branch_weights = torch.tensor([b.weight for b in branches], dtype=torch.float64)
+        self.sampler = BranchSampler(
+            data, branch_weights=[b.share for b in branches], config=config.sampler
+        )
         self.average = MovingAverage(model, config.ema)
         self.optimizer = _optimizer(model, config.training.weight_decay)
         self.position = Position()
+        self._under_way = np.zeros(0, dtype=int)  # structures of the batch of this step
         self.has_stress = any(s.stress is not None for s in data.structures)
 
     @property
@@ -112,9 +128,19 @@ class Trainer:
     def run(self) -> HydraModel:
         """Train to the end; the result is the average of the weights.
 
+        An interrupt from the keyboard writes the state before it goes on.
+
         Raises:
             DataError: a loss or gradient is not finite; the message names the structures.
         """
+        try:
+            return self._run()
+        except KeyboardInterrupt:
+            if self.folder is not None:
+                self.save()
+            raise
+
+    def _run(self) -> HydraModel:
         config = self.config.training
         with RunLog(self.folder, total_epochs=config.epochs) as log:
             while self.position.epoch < config.epochs and self._progress(0) < 1:
@@ -140,18 +166,20 @@ class Trainer:
         """The rest of the epoch that is under way."""
         batches = self.sampler.batches(self.position.epoch)
         start = time.perf_counter()
-        before, total = self.position.seconds, 0.0
-        for graph in prefetch(self.data, batches[self.position.batch :]):
-            total += self.step(graph, self._progress(len(batches)))
+        before, losses = self.position.seconds, []
+        ahead = batches[self.position.batch :]
+        for indices, graph in zip(ahead, prefetch(self.data, ahead), strict=True):
+            self._under_way = indices
+            losses.append(self.step(graph, self._progress(len(batches))))
             seconds = before + time.perf_counter() - start
             batch = self.position.batch + 1
             self.position = replace(
                 self.position, step=self.position.step + 1, batch=batch, seconds=seconds
             )
-            log.advance(self.position.epoch + batch / len(batches), total / batch)
+            log.advance(self.position.epoch + batch / len(batches), sum(losses) / len(losses))
             if self._progress(len(batches)) >= 1:
                 break
-        log.write({"epoch": self.position.epoch, "loss": total / max(self.position.batch, 1)})
+        log.write({"epoch": self.position.epoch, "loss": sum(losses) / max(len(losses), 1)})
         self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
 
     def step(self, graph: AtomicGraph, progress: float = 0.0) -> float:
@@ -200,15 +228,15 @@ class Trainer:
 
     def _blame(self, graph: AtomicGraph) -> str:
         """Message that names the structures whose loss or gradient is not finite."""
-        known = {s.source: i for i, s in enumerate(self.data.structures)}
         guilty = []
-        for name in dict.fromkeys(graph.names):
+        for index in self._under_way:
             self.optimizer.zero_grad(set_to_none=True)
-            value = self._objective(self.data.graph(np.array([known[name]])))
+            value = self._objective(self.data.graph(np.array([index])))
             value.backward()
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             if not all(torch.isfinite(g).all() for g in gradients):
-                guilty.append(name)
+                structure = self.data.structures[index]
+                guilty.append(f"{structure.branch}: {structure.source}")
         which = f"structures {guilty}" if guilty else f"only in the batch of {graph.describe()}"
         return f"loss or gradient is not finite at step {self.position.step}: {which}"
 
@@ -226,7 +254,11 @@ def evaluate(
     metrics = BranchMetrics(model.branch_names)
     stress = any(s.stress is not None for s in data.structures)
     for graph in _all_graphs(data, max_atoms):
-        metrics.add(model(graph, stress=stress), graph)
+        prediction = model(graph, stress=stress)
+        if model.config.direct_forces:
+            direct = model(graph, forces="direct").forces
+            prediction = replace(prediction, direct_forces=direct)
+        metrics.add(prediction, graph)
     return metrics.result()
 
 
@@ -249,9 +281,9 @@ def _optimizer(model: HydraModel, weight_decay: float) -> torch.optim.AdamW:
 
 
 def _in_words(values: dict[str, float]) -> str:
-    units = {"energy": "meV/atom", "forces": "meV/A", "stress": "meV/A^3"}
+    units = {"energy": "meV/atom", "stress": "meV/A^3"}
     return ", ".join(
-        f"{name} {1e3 * values[key]:.1f} {units[name]}"
+        f"{name.replace('_', ' ')} {1e3 * values[key]:.1f} {units.get(name, 'meV/A')}"
         for name, key in MAE_KEYS.items()
         if key in values
     )

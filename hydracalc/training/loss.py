@@ -16,7 +16,7 @@ from hydracalc.errors import unknown
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import Prediction
 
-PROPERTIES = ("energy", "forces", "stress")
+PROPERTIES = ("energy", "forces", "direct_forces", "stress")
 KINDS = ("huber", "l1", "mse")
 
 
@@ -28,7 +28,8 @@ class LossConfig:
         kind: "l1" is |error|; "huber" the same beyond `delta`, less delta/2, and error^2 / (2
             delta) within, so that a few bad labels do not dominate; "mse" is error^2.
         energy_weight: of the error per atom; 1/(eV/atom), squared with "mse".
-        forces_weight: of the mean over an atom's components; 1/(eV/Angstrom), squared with "mse".
+        forces_weight: of the mean over an atom's components, and of that of the direct force heads
+            where the model has them; 1/(eV/Angstrom), squared with "mse".
         stress_weight: of the mean over components; 1/(eV/Angstrom^3), squared with "mse".
         energy_delta: eV/atom.
         forces_delta: eV/Angstrom.
@@ -57,6 +58,7 @@ class LossConfig:
         return {
             "energy": self.energy_weight,
             "forces": self.forces_weight,
+            "direct_forces": self.forces_weight,
             "stress": self.stress_weight,
         }[name]
 
@@ -65,6 +67,7 @@ class LossConfig:
         return {
             "energy": self.energy_delta,
             "forces": self.forces_delta,
+            "direct_forces": self.forces_delta,
             "stress": self.stress_delta,
         }[name]
 
@@ -121,9 +124,11 @@ def label_errors(
     assert graph.stress is not None
     count = graph.atoms_per_structure.to(torch.float64)
     pairs = {"energy": (prediction.energy / count, graph.energy / count, graph.branch_index)}
+    of_atom = graph.branch_index.index_select(0, graph.structure_index)
     if prediction.forces is not None:
-        of_atom = graph.branch_index.index_select(0, graph.structure_index)
         pairs["forces"] = (prediction.forces, graph.forces, of_atom)
+    if prediction.direct_forces is not None:
+        pairs["direct_forces"] = (prediction.direct_forces, graph.forces, of_atom)
     if prediction.stress is not None:
         pairs["stress"] = (prediction.stress, graph.stress, graph.branch_index)
     return {

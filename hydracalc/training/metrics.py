@@ -12,6 +12,7 @@ from hydracalc.training.loss import label_errors
 MAE_KEYS = {
     "energy": "energy_mae_eV_per_atom",
     "forces": "force_mae_eV_per_A",
+    "direct_forces": "direct_force_mae_eV_per_A",
     "stress": "stress_mae_eV_per_A3",
 }
 

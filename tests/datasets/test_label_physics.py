@@ -43,11 +43,10 @@ def test_ch_bonds_have_the_force_constant_of_ch_bonds(name, sample):
 
 @pytest.mark.parametrize("factor", [-1, 10, 0.1])
 def test_a_wrong_stress_of_real_crystals_is_caught(factor):
-    """The trajectories of MPtrj and the snapshots of MatterSim decide on sign and unit."""
-    structures = read("mattersim", "slice")
-    wrong = [replace(s, stress=s.stress * factor) for s in structures]
+    """In the trajectories of MPtrj cells change: they decide on sign and unit of the stress."""
+    wrong = [replace(s, stress=s.stress * factor) for s in read("mptrj", "slice")]
     result = energy_against_work(wrong, max_displacement=0.1)
-    assert abs(result.slope - 1) > 0.2
+    assert not (abs(result.slope - 1) < 0.2 and result.correlation > 0.97)
 
 
 @pytest.mark.parametrize("factor", [-1, 1 / ase.units.Bohr, 1 / ase.units.Hartree])

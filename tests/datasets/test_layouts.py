@@ -1,4 +1,4 @@
-"""Details of the published layouts: splits, repeated groups, masks, malformed rows, other levels."""
+"""Details of the published layouts: splits, masks, repeated and malformed rows, other levels."""
 
 import bz2
 import json

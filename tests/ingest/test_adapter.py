@@ -86,6 +86,14 @@ def test_absent_labels_stay_absent():
     assert structure.forces is None
 
 
+def test_labels_that_were_computed_are_marked_in_the_card(tmp_path):
+    toy = adapter()
+    assert toy.card_of(tmp_path) == toy.card
+    (tmp_path / "COMPUTED_BY.txt").write_text("PySCF 2.14,\nPBE0\n")
+    assert toy.card_of(tmp_path).computed_by == "PySCF 2.14, PBE0"
+    assert toy.card.computed_by is None
+
+
 def test_files_are_those_of_the_card_in_its_order_each_once(tmp_path):
     for name in ("part2.h5", "part1.h5", "a.h5", "other.txt"):
         (tmp_path / name).touch()

@@ -9,7 +9,7 @@ import torch
 from hydracalc.errors import DataError
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.training.ema import EmaConfig, MovingAverage
-from hydracalc.training.loop import Trainer, TrainerConfig, TrainingConfig, evaluate
+from hydracalc.training.loop import BranchShare, Trainer, TrainerConfig, TrainingConfig, evaluate
 from hydracalc.training.sampler import SamplerConfig, TrainingSet
 from hydracalc.training.schedule import ScheduleConfig, learning_rate
 
@@ -18,9 +18,9 @@ from .conftest import clusters, metals, spec_of
 SIZES = {"cutoff": 4.5, "num_channels": 16, "num_layers": 2, "num_radial": 8, "head_widths": (16,)}
 
 
-def make_trainer(two_sets, folder=None, *, epochs=3, structures=None, **schedule):
+def make_trainer(two_sets, folder=None, *, epochs=3, structures=None, model=None, **schedule):
     torch.manual_seed(0)
-    model = HydraModel(HydraConfig(**SIZES), [spec_of(s) for s in two_sets])
+    model = HydraModel(HydraConfig(**(SIZES | (model or {}))), [spec_of(s) for s in two_sets])
     every = structures or [*two_sets[0], *two_sets[1]]
     data = TrainingSet(every, branch_names=model.branch_names, cutoff=4.5)
     config = TrainerConfig(
@@ -30,7 +30,12 @@ def make_trainer(two_sets, folder=None, *, epochs=3, structures=None, **schedule
         ema=EmaConfig(decay=0.9),
     )
     return Trainer(
-        model, data, validation=data, branch_weights=(1, 1), config=config, folder=folder
+        model,
+        data,
+        validation=data,
+        branches=[BranchShare() for _ in two_sets],
+        config=config,
+        folder=folder,
     )
 
 
@@ -66,7 +71,7 @@ def test_a_resumed_run_ends_with_the_same_bits(two_sets, tmp_path):
 
 
 def stop_after(trainer, steps):
-    """Train some steps, in the middle of an epoch, and save as an interrupted run would."""
+    """Interrupt a run in the middle of an epoch; it saves its state on the way out."""
     original = trainer.step
 
     def step(graph, progress=0.0):
@@ -77,7 +82,6 @@ def stop_after(trainer, steps):
     trainer.step = step
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
-    trainer.save()
     assert trainer.position.batch > 0
 
 
@@ -88,7 +92,9 @@ def test_a_structure_whose_gradient_is_not_finite_is_blamed_by_name(two_sets):
     bad = replace(two_sets[0][4], positions=positions, source="the bad one")
     structures = [*two_sets[0][:4], bad, *two_sets[1]]
     trainer = make_trainer(two_sets, structures=structures)
-    with pytest.raises(DataError, match=r"not finite at step \d+: structures \['the bad one'\]"):
+    with pytest.raises(
+        DataError, match=r"not finite at step \d+: structures \['metals: the bad one'\]"
+    ):
         trainer.run()
     assert torch.isfinite(weights_of(trainer.model)).all()
 
@@ -99,6 +105,15 @@ def test_a_branch_without_forces_or_stress_trains_on_its_energies(two_sets):
     result = evaluate(trainer.run(), trainer.data)
     assert "energy_mae_eV_per_atom" in result["clusters"]
     assert "force_mae_eV_per_A" not in result["clusters"]
+
+
+def test_direct_force_heads_learn_beside_the_derivatives(two_sets):
+    trainer = make_trainer(two_sets, epochs=30, model={"direct_forces": True})
+    key = "direct_force_mae_eV_per_A"
+    before = evaluate(trainer.average.model, trainer.data)
+    after = evaluate(trainer.run(), trainer.data)
+    for branch in ("metals", "clusters"):
+        assert after[branch][key] < 0.7 * before[branch][key]
 
 
 def test_metrics_of_a_run_are_written_with_their_units(two_sets, tmp_path):

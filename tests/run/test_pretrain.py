@@ -1,0 +1,201 @@
+"""From shards to a model file, and on to weights of "auto", as the command line does it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from ase.calculators.emt import EMT
+from builders import make_card
+from click.testing import CliRunner
+
+from hydracalc.checkpoint import load_checkpoint, read_header
+from hydracalc.cli.main import main
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.prepare import PrepareConfig, prepare
+from hydracalc.structure import AtomicStructure
+
+RECIPE = """
+name = "toy"
+threads = 1
+
+[[branches]]
+name = "copper"
+shards = "copper"
+
+[[branches]]
+name = "oxide"
+shards = "oxide"
+
+[model]
+cutoff = 4.0
+num_channels = 8
+num_layers = 1
+num_radial = 4
+head_widths = [8]
+
+[trainer.training]
+epochs = 2
+
+[trainer.sampler]
+max_atoms = 64
+"""
+
+
+class Clusters(Adapter):
+    """Clusters labelled by ASE's effective medium theory."""
+
+    def __init__(self, branch, formulas):
+        super().__init__(make_card(branch, ("Cu", "O", "H")))
+        self.formulas = formulas
+
+    def read(self, raw):
+        rng = np.random.default_rng(len(self.card.branch))
+        for k in range(60):
+            atoms = Atoms(self.formulas[k % len(self.formulas)])
+            corners = rng.permutation(np.mgrid[:2, :2, :2].reshape(3, -1).T)[: len(atoms)]
+            atoms.positions = corners * 2.2 + rng.normal(0, 0.1, (len(atoms), 3))
+            atoms.calc = EMT()
+            yield AtomicStructure(
+                atomic_numbers=atoms.numbers,
+                positions=atoms.positions,
+                energy=atoms.get_potential_energy(),
+                forces=atoms.get_forces(),
+                branch=self.card.branch,
+                group=str(k),
+                source=f"cluster-{k}",
+            )
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with shards of two branches and a recipe."""
+    folder = tmp_path_factory.mktemp("pretrain")
+    config = PrepareConfig(val_fraction=0.2, test_fraction=0.2)
+    for branch, formulas in (
+        ("copper", ("Cu3", "Cu4", "Cu5")),
+        ("oxide", ("Cu2O", "Cu3O2", "CuH")),
+    ):
+        prepare(Clusters(branch, formulas), folder, folder / branch, config=config)
+    (folder / "toy.toml").write_text(RECIPE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model_path(workplace):
+    result = run(
+        "pretrain", workplace / "toy.toml", f"data_dir={workplace}", "-o", workplace / "run"
+    )
+    assert result.exit_code == 0, result.output
+    return workplace / "run" / "model.safetensors"
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def test_a_run_leaves_a_model_its_recipe_its_metrics_and_its_state(model_path):
+    model = load_checkpoint(model_path)
+    assert model.branch_names == ("copper", "oxide")
+    spec = model.branch_specs[0]
+    assert spec.references.supported.nonzero()[0].tolist() == [29]
+    assert spec.metrics["test_force_mae_eV_per_A"] > 0
+    assert spec.metrics["test_structures"] > 0
+    header = read_header(model_path)
+    assert header["provenance"]["steps"] > 0
+    folder = model_path.parent
+    assert "epochs = 2" in (folder / "recipe.toml").read_text()
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert "val/oxide/force_mae_eV_per_A" in last
+    assert (folder / "state.safetensors").is_file()
+
+
+def test_the_plan_is_shown_without_training(workplace):
+    result = run(
+        "pretrain",
+        workplace / "toy.toml",
+        f"data_dir={workplace}",
+        "--dry-run",
+        "-o",
+        workplace / "no",
+    )
+    assert result.exit_code == 0, result.output
+    assert "oxide" in result.output
+    assert "parameters" in result.output
+    assert not (workplace / "no").exists()
+
+
+def test_a_run_goes_on_where_it_ended(workplace, model_path):
+    folder = model_path.parent
+    result = run(
+        "pretrain", workplace / "toy.toml", f"data_dir={workplace}",
+        "trainer.training.epochs=3", "--resume", folder,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert records[-1]["epoch"] == 3
+
+
+def test_a_folder_with_a_run_is_not_overwritten(workplace, model_path):
+    before = model_path.read_bytes()
+    result = run(
+        "pretrain", workplace / "toy.toml", f"data_dir={workplace}", "-o", model_path.parent
+    )
+    assert result.exit_code == 2
+    assert "holds a run already" in result.output
+    assert model_path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["pretrain", "mtl-al"], "did you mean 'mtl-all'"),
+        (["pretrain", "toy.toml", "data_dir=/nowhere", "-o", "x"], "nowhere"),
+        (["pretrain", "toy.toml", "data_dir=.", "--resume", "empty"], "no train state"),
+        (["weight", "nothing.safetensors", "copper", "-o", "x"], "nothing.safetensors"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_two(workplace, monkeypatch, words, message):
+    monkeypatch.chdir(workplace)
+    result = run(*words)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_branch_must_be_the_one_its_shards_hold(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    text = RECIPE.replace('shards = "copper"', 'shards = "oxide"').replace(
+        'name = "oxide"', 'name = "other"', 1
+    )
+    (workplace / "mixed.toml").write_text(text)
+    result = run("pretrain", "mixed.toml", "--dry-run")
+    assert result.exit_code == 2
+    assert "holds 'oxide'" in result.output
+
+
+def test_weights_of_auto_are_fitted_and_stored_with_what_they_are_worth(
+    workplace, model_path, tmp_path
+):
+    target = tmp_path / "weighted.safetensors"
+    shards = [workplace / "copper", workplace / "oxide"]
+    result = run("weight", model_path, *shards, "-o", target, "--split", "val", "--json")
+    assert result.exit_code == 0, result.output
+    report = json.loads(result.output)
+    assert set(report["force_mae_eV_per_A"]) == {"auto", "uniform", "own", "copper", "oxide"}
+    model = load_checkpoint(target)
+    assert model.weighting is not None
+    assert model.weighting.seen[[8, 29]].all()
+    assert "weighting" in read_header(target)["provenance"]
+    plain = load_checkpoint(model_path)
+    for name, parameter in plain.named_parameters():
+        assert torch.equal(parameter, model.get_parameter(name))
+
+
+def test_shards_of_a_branch_the_model_lacks_are_refused(workplace, model_path, tmp_path):
+    config = PrepareConfig(val_fraction=0.2, test_fraction=0.2)
+    prepare(Clusters("third", ("Cu3", "Cu4")), tmp_path, tmp_path / "third", config=config)
+    result = run("weight", model_path, tmp_path / "third", "-o", tmp_path / "x")
+    assert result.exit_code == 2
+    assert "unknown branch 'third'" in result.output

@@ -1,0 +1,110 @@
+"""Recipes are read strictly and written back in full."""
+
+import pytest
+
+from hydracalc.recipe import find_recipe, load_recipe, parse_recipe, to_toml
+
+TEXT = """
+name = "toy"
+
+[[branches]]
+name = "ani1x"
+shards = "ani1x"
+
+[[branches]]
+name = "mptrj"
+shards = "there/mptrj"
+weight = 2.0
+
+[model]
+encoder = "egnn"
+head_widths = [8, 8]
+
+[trainer.training]
+epochs = 3
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path):
+    path = tmp_path / "toy.toml"
+    path.write_text(TEXT)
+    return path
+
+
+def test_a_recipe_says_what_it_says_and_defaults_fill_the_rest(recipe_file):
+    recipe = load_recipe(recipe_file)
+    assert recipe.model.encoder == "egnn"
+    assert recipe.model.head_widths == (8, 8)
+    assert recipe.trainer.training.epochs == 3
+    assert [b.weight for b in recipe.branches] == [1.0, 2.0]
+    assert recipe.trainer.loss == type(recipe.trainer.loss)()
+    assert str(recipe.shards_of(recipe.branches[1])) == "there/mptrj"
+
+
+def test_overrides_reach_any_depth_and_need_no_quotes(recipe_file):
+    recipe = load_recipe(
+        recipe_file,
+        [
+            "trainer.training.epochs=7",
+            "model.encoder=painn",
+            "data_dir=/data",
+            "trainer.loss.kind='l1'",
+        ],
+    )
+    assert recipe.trainer.training.epochs == 7
+    assert recipe.model.encoder == "painn"
+    assert recipe.trainer.loss.kind == "l1"
+    assert str(recipe.shards_of(recipe.branches[0])) == "/data/ani1x"
+
+
+def test_the_resolved_recipe_reads_back_equal(recipe_file, tmp_path):
+    recipe = load_recipe(recipe_file)
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(recipe))
+    assert load_recipe(again) == recipe
+    assert "learning_rate" in again.read_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "trainer.training.epoch=3",
+            "unknown recipe key 'trainer.training.epoch'; did you mean 'tra",
+        ),
+        ("modle.encoder=painn", "unknown recipe key 'modle'; did you mean 'model'"),
+        ("trainer.loss.kind=hubber", "huber"),
+        ("trainer.training.epochs=0", "epochs"),
+        ("trainer.training.epochs=many", "trainer.training.epochs"),
+        ("model.num_channels=-3", "num_channels is -3"),
+        ("epochs", "is no override, expected section.key=value"),
+        ("name.first=3", "'name' is not a section"),
+    ],
+)
+def test_a_wrong_key_or_value_is_refused_by_name(recipe_file, override, message):
+    with pytest.raises(ValueError, match=message):
+        load_recipe(recipe_file, [override])
+
+
+def test_keys_of_branches_are_checked_too():
+    with pytest.raises(ValueError, match=r"'branches.shard'; did you mean 'branches.shards'"):
+        parse_recipe({"name": "x", "branches": [{"name": "a", "shard": "a"}]})
+    with pytest.raises(ValueError, match="each name once"):
+        parse_recipe({"name": "x", "branches": [{"name": "a", "shards": "a"}] * 2})
+    with pytest.raises(ValueError, match="weight is -1"):
+        parse_recipe({"name": "x", "branches": [{"name": "a", "shards": "a", "weight": -1}]})
+
+
+def test_a_recipe_that_is_no_toml_is_refused_with_its_path(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text("name = ")
+    with pytest.raises(ValueError, match=r"bad\.toml"):
+        load_recipe(path)
+
+
+def test_shipped_recipes_are_found_by_name_and_valid():
+    assert load_recipe("mtl-all").name == "mtl-all"
+    assert find_recipe("mtl-all.toml").is_file()
+    with pytest.raises(ValueError, match="unknown recipe 'mtl-al'; did you mean 'mtl-all'"):
+        find_recipe("mtl-al")
