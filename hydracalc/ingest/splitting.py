@@ -28,7 +28,8 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
             raise ValueError(
-                f"val is {self.val} and test {self.test}; expected fractions whose sum is below 1"
+                f"val is {self.val} and test {self.test}; "
+                "expected fractions of at least 0, their sum below 1"
             )
 
 

@@ -51,7 +51,8 @@ class WeightingReport:
             "own" (the branch of the label) and each branch by name, over the structures that
             this choice can describe.
         energy_mae_eV_per_atom: the same for normalized energies.
-        described: held-out structures that each choice can describe.
+        described: held-out structures that each choice can describe; errors of a choice that can
+            describe none are absent.
     """
 
     num_fitted: int
@@ -145,13 +146,16 @@ def _report(
     }
     for branch, name in enumerate(model.branch_names):
         choices[name] = one_hot(torch.full_like(own, branch), count) * known
-    forces, energies, described = {}, {}, {}
+    forces: dict[str, float] = {}
+    energies: dict[str, float] = {}
+    described: dict[str, int] = {}
     for name, weights in choices.items():
         force_error, energy_error = evidence.errors(weights)
         can = weights.sum(dim=1) > 0
         described[name] = int(can.sum())
-        forces[name] = float(force_error[can].mean()) if described[name] else float("nan")
-        energies[name] = float(energy_error[can].mean()) if described[name] else float("nan")
+        if described[name]:
+            forces[name] = float(force_error[can].mean())
+            energies[name] = float(energy_error[can].mean())
     return WeightingReport(
         num_fitted=0,
         num_held_out=len(structures),
