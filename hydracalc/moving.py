@@ -13,6 +13,7 @@ from hydracalc.graphs.overlap import check_overlap
 from hydracalc.graphs.verlet import VerletList
 from hydracalc.predictor import Predictor, StructurePrediction, has_stress
 from hydracalc.structure import AtomicStructure
+from hydracalc.support import warn_of_doubts
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +58,7 @@ class MovingStructure:
         constant, edges = self._constant, None
         if constant is None or not constant.holds_for(structure):
             self.predictor.mixture.check(structure.atomic_numbers)
+            warn_of_doubts(self.predictor.model, self.predictor.mixture, structure)
             edges = self._edges(structure)
             constant = self._start(structure, edges)
         else:

@@ -19,6 +19,7 @@ from hydracalc.graphs.overlap import check_overlap
 from hydracalc.mixture import BranchChoice, Mixture, choose
 from hydracalc.models.hydra import HydraModel, Prediction
 from hydracalc.structure import AtomicStructure
+from hydracalc.support import warn_of_doubts
 
 REFERENCES = ("total", "interaction")
 FORCES = ("conservative", "direct")
@@ -163,6 +164,7 @@ class Predictor:
                 self.mixture.check(structure.atomic_numbers)
             except ValueError as error:
                 raise ValueError(f"{_name(structure, index)}: {error}") from None
+            warn_of_doubts(self.model, self.mixture, structure)
         graph = self._graph(structures)
         stress = any(has_stress(structure) for structure in structures)
         weights = self.weights(graph)

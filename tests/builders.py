@@ -32,7 +32,13 @@ def make_branch(name, symbols, seed):
     rng = np.random.default_rng(seed)
     energies = references.from_json({s: float(rng.uniform(-100, -1)) for s in symbols})
     return BranchSpec(
-        name=name, card=make_card(name, symbols), references=energies, scale=1.3, num_structures=10
+        name=name,
+        card=make_card(name, symbols),
+        references=energies,
+        scale=1.3,
+        num_structures=10,
+        charges=(-2, -1, 0, 1, 2),
+        spin_multiplicities=(1, 2, 3),
     )
 
 
@@ -49,6 +55,8 @@ def make_model(encoder="painn", *, dtype=torch.float64, seed=0, weighting=True, 
         )
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter, std=0.3)
+    if weighting:
+        model.weighting.seen.fill_(True)
     return model.to(dtype).eval()
 
 

@@ -61,6 +61,7 @@ def test_unsupported_elements_are_noticed_on_assignment_and_later(path):
         water.get_potential_energy()
 
 
+@pytest.mark.filterwarnings("ignore:total charge 99 is new")
 @pytest.mark.parametrize(
     ("atoms", "message"),
     [

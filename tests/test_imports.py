@@ -19,7 +19,7 @@ LAYERS = (
     "shards graphs parallel devices",
     "ingest store models",
     "checkpoint registry",
-    "training weighting mixture predictor moving",
+    "training weighting mixture support predictor moving",
     "calculator recipe simulation",
     "run",
     "validation",
