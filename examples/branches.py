@@ -1,4 +1,4 @@
-"""One molecule by every branch: energies on published scales, and their spread beyond references."""
+"""One molecule by every branch: published scales, and the spread beyond references."""
 
 from ase.build import molecule
 

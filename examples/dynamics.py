@@ -1,4 +1,4 @@
-"""Molecular dynamics of ethanol at 300 K, and how well a run without thermostat keeps its energy."""
+"""Molecular dynamics of ethanol at 300 K, and how well energy is kept without a thermostat."""
 
 from ase import units
 from ase.build import molecule
