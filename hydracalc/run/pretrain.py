@@ -12,6 +12,8 @@ from hydracalc.checkpoint import save_checkpoint
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.recipe import Recipe, to_toml
+from hydracalc.shards.manifest import Manifest
+from hydracalc.shards.reader import open_shards
 from hydracalc.store.store import LocalStore, open_store
 from hydracalc.structure import AtomicStructure
 from hydracalc.training.loop import BranchShare, Trainer, evaluate
@@ -31,12 +33,14 @@ class PretrainPlan:
         specs: the branches.
         model: with its first, random weights.
         structures: of all branches, by split.
+        manifests: of the shards of each branch.
     """
 
     recipe: Recipe
     specs: tuple[BranchSpec, ...]
     model: HydraModel
     structures: dict[str, list[AtomicStructure]]
+    manifests: tuple[Manifest, ...]
 
     def summary(self) -> list[dict[str, object]]:
         """One row a branch: structures in each split, elements, level of theory."""
@@ -69,9 +73,11 @@ def plan(recipe: Recipe) -> PretrainPlan:
         DataError: shards are damaged.
     """
     structures: dict[str, list[AtomicStructure]] = {split: [] for split in SPLITS}
-    specs = []
+    specs, manifests = [], []
     for branch in recipe.branches:
-        stores = {split: open_store(recipe.shards_of(branch), split) for split in SPLITS}
+        shards = open_shards(recipe.shards_of(branch))
+        manifests.append(shards.manifest)
+        stores = {split: open_store(shards, split) for split in SPLITS}
         if stores["train"].branch != branch.name:
             raise ValueError(
                 f"branch {branch.name!r}: {recipe.shards_of(branch)} holds "
@@ -86,7 +92,13 @@ def plan(recipe: Recipe) -> PretrainPlan:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = HydraModel(recipe.model, specs)
-    return PretrainPlan(recipe=recipe, specs=tuple(specs), model=model, structures=structures)
+    return PretrainPlan(
+        recipe=recipe,
+        specs=tuple(specs),
+        model=model,
+        structures=structures,
+        manifests=tuple(manifests),
+    )
 
 
 def branch_spec(store: LocalStore, structures: Sequence[AtomicStructure]) -> BranchSpec:
@@ -178,5 +190,8 @@ def _provenance(planned: PretrainPlan, trainer: Trainer) -> dict[str, object]:
         "steps": trainer.position.step,
         "epochs": trainer.position.epoch,
         "training_minutes": round(trainer.position.seconds / 60, 1),
-        "data": planned.summary(),
+        "data": [
+            row | {"shards_sha256": manifest.sha256, "left_out": manifest.dropped}
+            for row, manifest in zip(planned.summary(), planned.manifests, strict=True)
+        ],
     }
