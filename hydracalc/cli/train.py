@@ -81,11 +81,18 @@ def _show_weighting(report) -> None:  # type: ignore[no-untyped-def]  # noqa: AN
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("choice", "structures", "force MAE, meV/A", "energy MAE, meV/atom")
-    for name, force in report.force_mae_eV_per_A.items():
-        energy = report.energy_mae_eV_per_atom[name]
-        count = str(report.described[name])
-        table.add_row(name, count, f"{1e3 * force:.1f}", f"{1e3 * energy:.1f}")
+    table = Table(
+        "choice", "structures", "force MAE, meV/A", "auto", "energy MAE, meV/atom", "auto"
+    )
+    columns = (
+        report.force_mae_eV_per_A,
+        report.auto_force_mae_eV_per_A,
+        report.energy_mae_eV_per_atom,
+        report.auto_energy_mae_eV_per_atom,
+    )
+    for name in report.force_mae_eV_per_A:
+        errors = (f"{1e3 * column[name]:.1f}" for column in columns)
+        table.add_row(name, str(report.described[name]), *errors)
     click.echo(
         f"fitted on {report.num_fitted} structures; errors on {report.num_held_out} of "
         f"{report.compositions_held_out} compositions that were held out:"

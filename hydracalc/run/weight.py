@@ -47,6 +47,8 @@ def fit(
             "seed": seed,
             "held_out_force_mae_eV_per_A": report.force_mae_eV_per_A,
             "held_out_energy_mae_eV_per_atom": report.energy_mae_eV_per_atom,
+            "auto_on_the_same_force_mae_eV_per_A": report.auto_force_mae_eV_per_A,
+            "auto_on_the_same_energy_mae_eV_per_atom": report.auto_energy_mae_eV_per_atom,
             "held_out_structures": report.described,
         }
     }

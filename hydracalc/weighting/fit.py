@@ -51,6 +51,9 @@ class WeightingReport:
             "own" (the branch of the label) and each branch by name, over the structures that
             this choice can describe.
         energy_mae_eV_per_atom: the same for normalized energies.
+        auto_force_mae_eV_per_A: of "auto" on the structures that each choice can describe, to
+            compare like with like.
+        auto_energy_mae_eV_per_atom: the same for normalized energies.
         described: held-out structures that each choice can describe; errors of a choice that can
             describe none are absent.
     """
@@ -60,6 +63,8 @@ class WeightingReport:
     compositions_held_out: int
     force_mae_eV_per_A: dict[str, float]  # noqa: N815
     energy_mae_eV_per_atom: dict[str, float]  # noqa: N815
+    auto_force_mae_eV_per_A: dict[str, float]  # noqa: N815
+    auto_energy_mae_eV_per_atom: dict[str, float]  # noqa: N815
     described: dict[str, int]
 
 
@@ -146,21 +151,24 @@ def _report(
     }
     for branch, name in enumerate(model.branch_names):
         choices[name] = one_hot(torch.full_like(own, branch), count) * known
-    forces: dict[str, float] = {}
-    energies: dict[str, float] = {}
-    described: dict[str, int] = {}
-    for name, weights in choices.items():
-        force_error, energy_error = evidence.errors(weights)
-        can = weights.sum(dim=1) > 0
-        described[name] = int(can.sum())
-        if described[name]:
-            forces[name] = float(force_error[can].mean())
-            energies[name] = float(energy_error[can].mean())
+    errors = {name: evidence.errors(weights) for name, weights in choices.items()}
+    described = {name: weights.sum(dim=1) > 0 for name, weights in choices.items()}
+
+    def means(kind: int, of: str | None = None) -> dict[str, float]:
+        """Mean error of each choice, or of another one, over what each choice can describe."""
+        return {
+            name: float(errors[of or name][kind][can].mean())
+            for name, can in described.items()
+            if can.any()
+        }
+
     return WeightingReport(
         num_fitted=0,
         num_held_out=len(structures),
         compositions_held_out=0,
-        force_mae_eV_per_A=forces,
-        energy_mae_eV_per_atom=energies,
-        described=described,
+        force_mae_eV_per_A=means(0),
+        energy_mae_eV_per_atom=means(1),
+        auto_force_mae_eV_per_A=means(0, "auto"),
+        auto_energy_mae_eV_per_atom=means(1, "auto"),
+        described={name: int(can.sum()) for name, can in described.items()},
     )

@@ -64,6 +64,7 @@ def test_the_mixture_beats_each_branch_and_the_uniform_one_on_unseen_composition
     errors = report.force_mae_eV_per_A
     assert report.num_fitted + report.num_held_out == len(structures)
     assert errors["own"] == pytest.approx(0, abs=1e-9)
+    assert report.auto_force_mae_eV_per_A["first"] == pytest.approx(errors["auto"])
     assert errors["auto"] < 0.7 * min(errors["first"], errors["second"], errors["uniform"])
     assert weighting.seen[[1, 6, 7, 8]].all()
     assert weighting.seen.sum() == 4
