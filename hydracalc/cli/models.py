@@ -70,13 +70,41 @@ def _summary(header: dict[str, Any]) -> list[str]:
         f"  weighting  {'by composition (auto)' if header['weighting'] else 'none, name a branch'}",
         f"  sha256     {header['sha256']}",
     ]
+    lines += _provenance(header["provenance"])
     for branch in header["branches"]:
-        card = branch["card"]
-        lines += [
-            f"branch {branch['name']}: {card['title']}",
-            f"  theory     {card['theory']}",
-            f"  elements   {' '.join(branch['references_eV'])}",
-            f"  trained on {branch['num_structures']} structures; licence {card['license']}",
-        ]
-        lines += [f"  {key:40s}{value:.6g}" for key, value in sorted(branch["metrics"].items())]
+        lines += _branch(branch)
+    return lines
+
+
+def _branch(branch: dict[str, Any]) -> list[str]:
+    from hydracalc.elements import number
+
+    card = branch["card"]
+    lines = [
+        f"branch {branch['name']}: {card['title']}",
+        f"  theory     {card['theory']}",
+        f"  elements   {' '.join(sorted(branch['references_eV'], key=number))}",
+        f"  trained on {branch['num_structures']} structures; licence {card['license']}",
+        f"  source     {card['citation'] or card['doi'] or 'not stated'}",
+    ]
+    if card["computed_by"]:
+        lines.append(f"  labels     not the published ones, computed by {card['computed_by']}")
+    return lines + [f"  {key:40s}{value:.6g}" for key, value in sorted(branch["metrics"].items())]
+
+
+def _provenance(provenance: dict[str, Any]) -> list[str]:
+    """How the model was trained, and what "auto" is worth on compositions it never saw."""
+    lines = []
+    if "steps" in provenance:
+        lines.append(
+            f"  training   {provenance['steps']} steps, {provenance['epochs']} epochs, "
+            f"{provenance['training_minutes']:g} minutes"
+        )
+    weighting = provenance.get("weighting")
+    if weighting:
+        lines.append("  held-out compositions, force MAE in eV/Angstrom, choice against auto:")
+        auto = weighting["auto_on_the_same_force_mae_eV_per_A"]
+        for name, value in weighting["held_out_force_mae_eV_per_A"].items():
+            count = weighting["held_out_structures"][name]
+            lines.append(f"    {name:14s}{value:.4f}  {auto[name]:.4f}  ({count} structures)")
     return lines

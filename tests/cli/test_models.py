@@ -37,7 +37,7 @@ def test_path(hydracalc, installed):
 
 def test_info_by_name_and_by_path(hydracalc, installed, small_model):
     text = hydracalc("models", "info", "tiny").stdout
-    for part in ("tiny@1", "painn", "branch organic", "C H N O", "CC0-1.0", "random weights"):
+    for part in ("tiny@1", "painn", "branch organic", "H C N O", "CC0-1.0", "random weights"):
         assert part in text
     found = hydracalc("models", "info", small_model, as_json=True)
     assert found["sha256"] == read_header(small_model)["sha256"]
