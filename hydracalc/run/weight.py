@@ -10,6 +10,7 @@ from hydracalc.errors import unknown
 from hydracalc.registry import load_model, resolve
 from hydracalc.store.store import open_store
 from hydracalc.structure import AtomicStructure
+from hydracalc.weighting.evidence import coverage
 from hydracalc.weighting.fit import WeightingFitConfig, WeightingReport, fit_weighting
 
 
@@ -33,18 +34,24 @@ def fit(
     """
     path = resolve(model)
     trained = load_model(path)
+    config = WeightingFitConfig(seed=seed)
     structures: list[AtomicStructure] = []
+    prior = {spec.name: float(spec.num_structures) for spec in trained.branch_specs}
     for folder in shards:
         store = open_store(folder, split)
         if store.branch not in trained.branch_names:
             raise ValueError(f"{folder}: {unknown('branch', store.branch, trained.branch_names)}")
         structures += store.fetch(np.arange(len(store)))
-    weighting, report = fit_weighting(trained, structures, config=WeightingFitConfig(seed=seed))
+        learned = open_store(folder, "train")
+        known = coverage(learned.fetch(np.arange(len(learned))), config.rest_force)
+        prior[store.branch] = max(known, 1.0)
+    weighting, report = fit_weighting(trained, structures, prior=prior, config=config)
     trained.weighting = weighting
     provenance = dict(read_header(path)["provenance"]) | {
         "weighting": {
             "split": split,
             "seed": seed,
+            "prior": prior,
             "held_out_force_mae_eV_per_A": report.force_mae_eV_per_A,
             "held_out_energy_mae_eV_per_atom": report.energy_mae_eV_per_atom,
             "auto_on_the_same_force_mae_eV_per_A": report.auto_force_mae_eV_per_A,

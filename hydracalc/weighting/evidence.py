@@ -39,6 +39,21 @@ class Evidence:
     force_labels: Tensor
     energy_labels: Tensor
 
+    def information(self, rest_force: float) -> Tensor:
+        """How much each structure says of the branches, 0 to 1, (S,).
+
+        F / (F + rest_force) with F the root mean square of the force labels: a structure at rest
+        is right by every branch that has its bonds right, and tells nothing of how energy changes.
+
+        Args:
+            rest_force: F at which a structure counts one half, eV/Angstrom.
+        """
+        squares = torch.nan_to_num(self.force_labels).square().mean(dim=1)
+        count = torch.bincount(self.structure_index, minlength=len(self.known))
+        total = torch.zeros(len(self.known), dtype=torch.float64)
+        force = (total.index_add(0, self.structure_index, squares) / count).sqrt()
+        return force / (force + rest_force)
+
     def errors(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Mean |force component error|, eV/Angstrom, and |energy error| per atom, eV, each (S,).
 
@@ -52,6 +67,21 @@ class Evidence:
         force_error = torch.zeros_like(weights[:, 0]).index_add(0, self.structure_index, missed)
         energy_error = torch.nan_to_num((weights * self.energies).sum(1) - self.energy_labels).abs()
         return force_error / count, energy_error
+
+
+def coverage(structures: Sequence[AtomicStructure], rest_force: float) -> float:
+    """How much labels say of energy away from rest: sum over structures of F / (F + rest_force).
+
+    F is the root mean square of a structure's force labels; without labels it counts nothing.
+
+    Args:
+        structures: labelled.
+        rest_force: F at which a structure counts one half, eV/Angstrom.
+    """
+    forces = [
+        float(np.sqrt(np.mean(np.square(s.forces)))) for s in structures if s.forces is not None
+    ]
+    return sum(force / (force + rest_force) for force in forces)
 
 
 def gather_evidence(

@@ -4,13 +4,14 @@ Labels come from structures the branches were not trained on, and whole composit
 so the report says what the weights are worth on compositions nobody has seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from hydracalc.elements import NUM_ELEMENTS
 from hydracalc.models.hydra import HydraModel
 from hydracalc.models.weighting import BranchWeighting, WeightingConfig
 from hydracalc.structure import AtomicStructure
@@ -27,6 +28,14 @@ class WeightingFitConfig:
         learning_rate: of AdamW.
         weight_decay: of AdamW; draws the weights to the mean over compositions.
         energy_weight: weight of the error per atom, 1/eV, beside that of the forces, A/eV.
+            Energies of branches at different levels of theory are not quite comparable, so they
+            count little.
+        rest_force: structures with smaller forces count less, eV/Angstrom; see
+            `Evidence.information`.
+        prior_weight: what it costs to leave the prior, in units of the loss per nat: where labels
+            say little, the branches stay mixed in the shares of the prior.
+        element_prior_weight: the same for pure elements, which need no label to be weighed: keeps
+            the weights of compositions far from all labels near the prior.
         held_out: fraction of the compositions that is only used for the report.
         seed: chooses those compositions and the first weights.
     """
@@ -35,7 +44,10 @@ class WeightingFitConfig:
     num_steps: int = 400
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
-    energy_weight: float = 1.0
+    energy_weight: float = 0.1
+    rest_force: float = 0.5
+    prior_weight: float = 0.03
+    element_prior_weight: float = 0.05
     held_out: float = 0.2
     seed: int = 0
 
@@ -72,6 +84,7 @@ def fit_weighting(
     model: HydraModel,
     structures: Sequence[AtomicStructure],
     *,
+    prior: Mapping[str, float] | None = None,
     config: WeightingFitConfig | None = None,
 ) -> tuple[BranchWeighting, WeightingReport]:
     """Train weights of the branches on labelled structures; the model itself is not changed.
@@ -79,6 +92,8 @@ def fit_weighting(
     Args:
         model: trained branches.
         structures: labelled, not trained on, each of one of the model's branches.
+        prior: share of each branch where labels do not tell, for example the `coverage` of what it
+            was trained on; None is the number of structures it was trained on.
         config: how to train.
 
     Raises:
@@ -91,7 +106,8 @@ def fit_weighting(
     evidence = gather_evidence(model, kept)
     weighting = _new_weighting(len(model.branch_names), config)
     weighting.seen |= (evidence.fractions > 0).any(dim=0)
-    _train(weighting, evidence, model.supported, config)
+    shares = prior or {spec.name: float(spec.num_structures) for spec in model.branch_specs}
+    _train(weighting, evidence, model.supported, _log_prior(model, shares), config)
     weighting = weighting.to(model.dtype).requires_grad_(False)
     report = _report(model, weighting, gather_evidence(model, rest), rest)
     return weighting, replace(report, num_fitted=len(kept), compositions_held_out=len(held_out))
@@ -116,21 +132,54 @@ def _new_weighting(num_branches: int, config: WeightingFitConfig) -> BranchWeigh
         return BranchWeighting(num_branches, config.network).double()
 
 
+def _log_prior(model: HydraModel, shares: Mapping[str, float]) -> Tensor:
+    """Logarithms of the prior shares in order of the branches, float64, (B,)."""
+    values = [shares.get(name, 0.0) for name in model.branch_names]
+    if min(values) <= 0:
+        raise ValueError(f"prior shares are {dict(shares)}, expected a positive one of each branch")
+    return torch.tensor(values, dtype=torch.float64).log()
+
+
 def _train(
-    weighting: BranchWeighting, evidence: Evidence, supported: Tensor, config: WeightingFitConfig
+    weighting: BranchWeighting,
+    evidence: Evidence,
+    supported: Tensor,
+    log_prior: Tensor,
+    config: WeightingFitConfig,
 ) -> None:
     optimizer = torch.optim.AdamW(
         weighting.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
+    pure = torch.eye(NUM_ELEMENTS, dtype=torch.float64)[supported.any(dim=0)]
+    at_rest = pure.new_zeros(len(pure), 2)
+    information = evidence.information(config.rest_force)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.num_steps)
     for _ in range(config.num_steps):
         optimizer.zero_grad(set_to_none=True)
         weights = weighting(evidence.fractions, evidence.state, supported)
         force_error, energy_error = evidence.errors(weights)
-        objective = (force_error + config.energy_weight * energy_error).mean()
+        cost = information * (force_error + config.energy_weight * energy_error)
+        objective = (
+            cost.sum() / information.sum()
+            + config.prior_weight * _divergence(weights, log_prior)
+            + config.element_prior_weight
+            * _divergence(weighting(pure, at_rest, supported), log_prior)
+        )
         objective.backward()
         optimizer.step()
         schedule.step()
+
+
+def _divergence(weights: Tensor, log_prior: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence of weights, (S, B), from the prior, nat.
+
+    The prior of a structure is restricted to the branches that know its elements: those whose
+    weight is not exactly 0.
+    """
+    known = weights > 0
+    restricted = torch.log_softmax(log_prior.masked_fill(~known, -torch.inf), dim=1)
+    cross = (weights * restricted.masked_fill(~known, 0.0)).sum(dim=1)
+    return -(torch.special.entr(weights).sum(dim=1) + cross).mean()
 
 
 def _report(

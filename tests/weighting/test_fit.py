@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from ase.build import molecule
@@ -9,7 +10,7 @@ from builders import make_model, rattled
 
 from hydracalc.graphs.collate import collate
 from hydracalc.structure import from_atoms
-from hydracalc.weighting.evidence import gather_evidence
+from hydracalc.weighting.evidence import coverage, gather_evidence
 from hydracalc.weighting.fit import WeightingFitConfig, fit_weighting
 
 NITROGENOUS = ("NH3", "NO2", "HCN", "N2H4", "CH3CN", "C5H5N", "CH3NO2", "C4H4NH")
@@ -97,6 +98,42 @@ def test_evidence_is_what_the_branches_say(model, structures):
     force_error, energy_error = evidence.errors(own)
     assert force_error.max() < 1e-9
     assert energy_error.max() < 1e-9
+
+
+def test_a_structure_at_rest_says_nothing_and_a_strained_one_nearly_all(model, structures):
+    still = replace(structures[0], forces=structures[0].forces * 0)
+    strained = replace(structures[0], forces=np.full_like(structures[0].forces, 3.0))
+    found = gather_evidence(model, [still, strained]).information(1.0)
+    assert found.tolist() == pytest.approx([0.0, 0.75])
+
+
+def test_a_price_on_leaving_the_prior_keeps_the_weights_there(model, structures):
+    steps = {"num_steps": 200, "learning_rate": 2e-2, "held_out": 0.3}
+    free = WeightingFitConfig(**steps, prior_weight=0.0, element_prior_weight=0.0)
+    bound = WeightingFitConfig(**steps, prior_weight=100.0)
+    graph = collate(structures, model.config.cutoff)
+    distance = []
+    for config in (free, bound):
+        weighting, _ = fit_weighting(
+            model, structures, prior={"first": 3.0, "second": 1.0}, config=config
+        )
+        model.weighting = weighting
+        expected = torch.tensor([0.75, 0.25])
+        distance.append((model.branch_weights(graph) - expected).abs().mean().item())
+    model.weighting = None
+    assert distance[1] < 0.05 < distance[0]
+
+
+def test_a_prior_must_name_every_branch(model, structures):
+    with pytest.raises(ValueError, match="prior shares are"):
+        fit_weighting(model, structures, prior={"first": 1.0})
+
+
+def test_coverage_counts_structures_by_their_forces(structures):
+    still = replace(structures[0], forces=structures[0].forces * 0)
+    strained = replace(structures[0], forces=np.full_like(structures[0].forces, 3.0))
+    blind = replace(structures[0], forces=None)
+    assert coverage([still, strained, strained, blind], 1.0) == pytest.approx(1.5)
 
 
 def test_too_few_compositions_are_refused(model, structures):
