@@ -3,7 +3,7 @@
 from ase import units
 from ase.build import molecule
 from ase.md.bussi import Bussi
-from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+from ase.md.velocitydistribution import Stationary, thermalize_momenta
 from ase.md.verlet import VelocityVerlet
 from ase.optimize import FIRE
 from numpy.random import default_rng
@@ -16,7 +16,7 @@ print("branches by composition:", atoms.calc.get_branch_weights(atoms))
 
 FIRE(atoms, logfile=None).run(fmax=0.05, steps=200)
 rng = default_rng(0)
-MaxwellBoltzmannDistribution(atoms, temperature_K=300, rng=rng)
+thermalize_momenta(atoms, 300, rng=rng)
 Stationary(atoms)
 
 heated = Bussi(atoms, 0.5 * units.fs, temperature_K=300, taut=50 * units.fs, rng=rng)
