@@ -10,6 +10,7 @@ from hydracalc.card import Card, Labels
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.models.weighting import BranchWeighting
+from hydracalc.structure import AtomicStructure
 
 ENCODERS = ("painn", "egnn")
 ORGANIC = ("H", "C", "N", "O")
@@ -92,3 +93,19 @@ def structure_zoo():
         "slab": rattled(slab, 2),
         "wire": wire,
     }
+
+
+def labelled(atoms, calculator, *, stress=False, **about):
+    """A structure with the labels of an ASE calculator; `about` sets branch, group and source."""
+    atoms = atoms.copy()
+    atoms.calc = calculator
+    return AtomicStructure(
+        atomic_numbers=atoms.numbers,
+        positions=atoms.positions,
+        cell=atoms.cell.array,
+        pbc=atoms.pbc,
+        energy=atoms.get_potential_energy(),
+        forces=atoms.get_forces(),
+        stress=atoms.get_stress(voigt=False) if stress else None,
+        **about,
+    )

@@ -8,26 +8,12 @@ import pytest
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.morse import MorsePotential
+from builders import labelled
 from scipy.spatial.transform import Rotation
 
 from hydracalc.ingest.physics import ch_stretch_constant, energy_against_work
-from hydracalc.structure import AtomicStructure
 
 HARTREE_PER_BOHR = ase.units.Hartree / ase.units.Bohr
-
-
-def labelled(atoms, calculator, *, stress=False):
-    atoms.calc = calculator
-    return AtomicStructure(
-        atomic_numbers=atoms.numbers,
-        positions=atoms.positions,
-        cell=atoms.cell.array,
-        pbc=atoms.pbc,
-        energy=atoms.get_potential_energy(),
-        forces=atoms.get_forces(),
-        stress=atoms.get_stress(voigt=False) if stress else None,
-        group="one",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +25,9 @@ def molecules():
         atoms = molecule("CH3CH2OH")
         atoms.positions += rng.normal(0, 0.02, (len(atoms), 3))
         atoms.positions = Rotation.random(rng=rng).apply(atoms.positions) + rng.normal(0, 5, 3)
-        structures.append(labelled(atoms, MorsePotential(r0=1.2, epsilon=2, rcut1=8, rcut2=9)))
+        structures.append(
+            labelled(atoms, MorsePotential(r0=1.2, epsilon=2, rcut1=8, rcut2=9), group="one")
+        )
     return structures
 
 
@@ -52,7 +40,7 @@ def crystals():
         atoms = bulk("Cu", cubic=True) * (1, 1, 2)
         atoms.set_cell(atoms.cell @ (np.eye(3) + rng.normal(0.03, 0.006, (3, 3))), scale_atoms=True)
         atoms.positions += rng.normal(0, 0.02, (len(atoms), 3)) + atoms.cell[1]
-        structures.append(labelled(atoms, EMT(), stress=True))
+        structures.append(labelled(atoms, EMT(), stress=True, group="one"))
     return structures
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.emt import EMT
-from builders import make_card
+from builders import labelled, make_card
 from click.testing import CliRunner
 
 from hydracalc.checkpoint import load_checkpoint, read_header
@@ -15,7 +15,6 @@ from hydracalc.cli.main import main
 from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.prepare import PrepareConfig, prepare
 from hydracalc.ingest.splitting import SplitConfig
-from hydracalc.structure import AtomicStructure
 
 RECIPE = """
 name = "toy"
@@ -57,16 +56,8 @@ class Clusters(Adapter):
             atoms = Atoms(self.formulas[k % len(self.formulas)])
             corners = rng.permutation(np.mgrid[:2, :2, :2].reshape(3, -1).T)[: len(atoms)]
             atoms.positions = corners * 2.2 + rng.normal(0, 0.1, (len(atoms), 3))
-            atoms.calc = EMT()
-            yield AtomicStructure(
-                atomic_numbers=atoms.numbers,
-                positions=atoms.positions,
-                energy=atoms.get_potential_energy(),
-                forces=atoms.get_forces(),
-                branch=self.card.branch,
-                group=str(k),
-                source=f"cluster-{k}",
-            )
+            name = {"branch": self.card.branch, "group": str(k), "source": f"cluster-{k}"}
+            yield labelled(atoms, EMT(), **name)
 
 
 @pytest.fixture(scope="module")

@@ -5,29 +5,10 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from builders import make_card
+from builders import labelled, make_card
 
 from hydracalc import elements, references
 from hydracalc.models.branches import BranchSpec
-from hydracalc.structure import AtomicStructure
-
-
-def labelled(atoms, branch, name):
-    atoms = atoms.copy()
-    atoms.calc = EMT()
-    periodic = atoms.pbc.all()
-    return AtomicStructure(
-        atomic_numbers=atoms.numbers,
-        positions=atoms.positions,
-        cell=atoms.cell.array,
-        pbc=atoms.pbc,
-        energy=atoms.get_potential_energy(),
-        forces=atoms.get_forces(),
-        stress=atoms.get_stress(voigt=False) if periodic else None,
-        branch=branch,
-        group=name,
-        source=name,
-    )
 
 
 def metals(count, seed=0):
@@ -37,7 +18,9 @@ def metals(count, seed=0):
         symbol = ("Cu", "Al", "Ni")[k % 3]
         atoms = bulk(symbol, "fcc", a={"Cu": 3.6, "Al": 4.05, "Ni": 3.5}[symbol], cubic=True)
         atoms.positions += rng.normal(0, 0.12, atoms.positions.shape)
-        made.append(labelled(atoms, "metals", f"metal-{k}"))
+        made.append(
+            labelled(atoms, EMT(), stress=True, branch="metals", group=str(k), source=f"metal-{k}")
+        )
     return made
 
 
@@ -47,7 +30,7 @@ def clusters(count, seed=1):
     for k in range(count):
         atoms = Atoms("Cu3O2", rng.permutation(np.mgrid[:2, :2, :2].reshape(3, -1).T)[:5] * 2.2)
         atoms.positions += rng.normal(0, 0.1, atoms.positions.shape)
-        made.append(labelled(atoms, "clusters", f"cluster-{k}"))
+        made.append(labelled(atoms, EMT(), branch="clusters", group=str(k), source=f"cluster-{k}"))
     return made
 
 
