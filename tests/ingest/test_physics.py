@@ -12,6 +12,7 @@ from builders import labelled
 from scipy.spatial.transform import Rotation
 
 from hydracalc.ingest.physics import ch_stretch_constant, energy_against_work
+from hydracalc.structure import AtomicStructure
 
 HARTREE_PER_BOHR = ase.units.Hartree / ase.units.Bohr
 
