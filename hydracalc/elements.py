@@ -42,3 +42,10 @@ def formula(atomic_numbers: np.ndarray) -> str:
     return "".join(
         f"{symbol(int(z))}{counts[z] if counts[z] > 1 else ''}" for z in np.nonzero(counts)[0]
     )
+
+
+def reduced_formula(atomic_numbers: np.ndarray) -> str:
+    """Formula of the smallest whole numbers, equal for equal atomic fractions."""
+    counts = composition(atomic_numbers)
+    divisor = int(np.gcd.reduce(counts))
+    return formula(np.repeat(np.arange(NUM_ELEMENTS), counts // divisor))

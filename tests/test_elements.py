@@ -21,3 +21,10 @@ def test_a_formula_is_the_same_for_every_order_of_atoms():
     assert elements.formula(np.array([8, 1, 1])) == elements.formula(np.array([1, 8, 1])) == "H2O"
     assert elements.composition(np.array([8, 1, 1]))[[1, 8]].tolist() == [2, 1]
     assert elements.symbols([8, 1, 1]) == ["H", "O"]
+
+
+def test_the_reduced_formula_does_not_see_the_cell_size():
+    one = np.array([26, 8, 8, 26, 8])
+    assert elements.reduced_formula(one) == elements.reduced_formula(np.tile(one, 6)) == "O3Fe2"
+    assert elements.reduced_formula(np.array([6])) == "C"
+    assert elements.reduced_formula(np.array([26, 8])) != elements.reduced_formula(one)

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from hydracalc.elements import reduced_formula
 from hydracalc.ingest.adapter import Adapter
-from hydracalc.ingest.crystals import is_ordered, read_crystal, reduced_formula
+from hydracalc.ingest.crystals import is_ordered, read_crystal
 from hydracalc.ingest.damage import reading
 from hydracalc.ingest.json_stream import first_key, stream_list, stream_mapping
 from hydracalc.structure import AtomicStructure

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from ase import Atoms
 
+from hydracalc.elements import reduced_formula
 from hydracalc.ingest.adapter import Adapter
-from hydracalc.ingest.crystals import reduced_formula
 from hydracalc.ingest.damage import reading
 from hydracalc.ingest.extxyz_stream import stream_extxyz
 from hydracalc.structure import AtomicStructure, from_atoms

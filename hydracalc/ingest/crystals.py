@@ -88,10 +88,3 @@ def write_crystal(
             for name, abc, xyz in zip(symbols, fractions.tolist(), positions.tolist(), strict=True)
         ],
     }
-
-
-def reduced_formula(atomic_numbers: np.ndarray) -> str:
-    """Composition in lowest terms, "O2Si" for any number of quartz cells."""
-    counts = elements.composition(atomic_numbers)
-    divisor = int(np.gcd.reduce(counts[counts > 0]))
-    return elements.formula(np.repeat(np.arange(len(counts)), counts // divisor))

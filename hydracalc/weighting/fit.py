@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hydracalc.elements import NUM_ELEMENTS
+from hydracalc.elements import NUM_ELEMENTS, reduced_formula
 from hydracalc.models.hydra import HydraModel
 from hydracalc.models.weighting import BranchWeighting, WeightingConfig
 from hydracalc.structure import AtomicStructure
@@ -101,8 +101,8 @@ def fit_weighting(
     """
     config = config or WeightingFitConfig()
     held_out = _held_out_compositions(structures, config)
-    kept = [s for s in structures if s.formula not in held_out]
-    rest = [s for s in structures if s.formula in held_out]
+    kept = [s for s in structures if reduced_formula(s.atomic_numbers) not in held_out]
+    rest = [s for s in structures if reduced_formula(s.atomic_numbers) in held_out]
     evidence = gather_evidence(model, kept)
     weighting = _new_weighting(len(model.branch_names), config)
     weighting.seen |= (evidence.fractions > 0).any(dim=0)
@@ -116,7 +116,8 @@ def fit_weighting(
 def _held_out_compositions(
     structures: Sequence[AtomicStructure], config: WeightingFitConfig
 ) -> set[str]:
-    compositions = sorted({s.formula for s in structures})
+    """Reduced formulas: the weights see fractions, to which a cell and its supercell are one."""
+    compositions = sorted({reduced_formula(s.atomic_numbers) for s in structures})
     if len(compositions) < 2:
         raise ValueError(
             f"weighting needs at least two compositions, one to hold out; got {compositions}"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from hydracalc.ingest.crystals import is_ordered, read_crystal, reduced_formula, write_crystal
+from hydracalc.ingest.crystals import is_ordered, read_crystal, write_crystal
 
 
 def triclinic():
@@ -73,10 +73,3 @@ def test_what_is_written_is_read_by_pymatgen_and_by_us():
     np.testing.assert_allclose(
         read_crystal(dictionary).positions, structure.cart_coords, atol=1e-12
     )
-
-
-def test_the_reduced_formula_does_not_see_the_cell_size():
-    one = np.array([26, 8, 8, 26, 8])
-    assert reduced_formula(one) == reduced_formula(np.tile(one, 6)) == "O3Fe2"
-    assert reduced_formula(np.array([6])) == "C"
-    assert reduced_formula(np.array([26, 8])) != reduced_formula(one)

@@ -8,6 +8,7 @@ import torch
 from ase.build import molecule
 from builders import make_model, rattled
 
+from hydracalc.elements import reduced_formula
 from hydracalc.graphs.collate import collate
 from hydracalc.structure import from_atoms
 from hydracalc.weighting.evidence import coverage, gather_evidence
@@ -82,10 +83,20 @@ def test_no_composition_is_both_fitted_and_held_out(model, structures):
     from hydracalc.weighting.fit import _held_out_compositions
 
     held_out = _held_out_compositions(structures, WeightingFitConfig(held_out=0.3))
-    kept = {s.formula for s in structures} - held_out
+    kept = {reduced_formula(s.atomic_numbers) for s in structures} - held_out
     assert held_out
     assert kept
     assert len(held_out) == round(0.3 * (len(kept) + len(held_out)))
+
+
+def test_a_structure_and_its_multiple_are_one_composition(structures):
+    from hydracalc.weighting.fit import _held_out_compositions
+
+    single = structures[0]
+    twice = from_atoms(molecule("NH3") + molecule("NH3"))
+    assert reduced_formula(twice.atomic_numbers) == reduced_formula(single.atomic_numbers)
+    with pytest.raises(ValueError, match="two compositions"):
+        _held_out_compositions([single, twice], WeightingFitConfig())
 
 
 def test_evidence_is_what_the_branches_say(model, structures):
