@@ -16,13 +16,13 @@ PACKAGE = ROOT / "hydracalc"
 # hydracalc/ are one folder
 LAYERS = (
     "errors units elements fields structure references card inputs",
-    "shards graphs parallel devices",
+    "shards graphs kernels parallel devices",
     "ingest store models",
     "checkpoint registry",
     "training weighting mixture support predictor moving",
     "calculator recipe simulation",
     "run",
-    "validation",
+    "validation benchmark",
     "cli",
     "__main__",
 )
@@ -34,6 +34,7 @@ HOMES = {
     "mpi4py": ("store/rma.py", "parallel/launch.py"),
     "adios2": ("shards/",),
     "deephyper": ("hpo/",),
+    "numba": ("kernels/",),
     "torch_geometric": ("graphs/pyg.py",),
     "torch.distributed": ("parallel/", "store/", "training/", "run/"),
 }

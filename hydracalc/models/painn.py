@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.embedding import AtomEmbedding
 from hydracalc.models.encoder import EncoderConfig, Features
-from hydracalc.models.messages import sum_messages
+from hydracalc.models.messages import Inputs, sum_messages
 from hydracalc.models.radial import BesselBasis
 
 # under the root of a vector's length: keeps it smooth where symmetry makes the vector vanish
@@ -47,9 +47,12 @@ class Message(nn.Module):
             increments of scalars, (N, C), and of vectors, (N, 3, C).
         """
         gates = self.neighbor_net(scalars)  # (N, 3C): shift, steer and stretch of Fig. 2b
-        filters = self.radial_filter(edges.radial)  # (E, 3C), zero at the cutoff
+        # (K, 3C): what turns radial functions into filters, zero at the cutoff as they are
+        mixing = self.radial_filter.weight.T.contiguous()
         ends = graph.senders, graph.receivers
-        shift, turn = sum_messages(gates, filters, edges.directions, vectors, ends)
+        shift, turn = sum_messages(
+            Inputs(gates, edges.radial, mixing, edges.directions, vectors, *ends)
+        )
         return shift * self.scale, turn * self.scale
 
 

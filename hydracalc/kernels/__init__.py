@@ -1,0 +1,1 @@
+"""Loops over edges and atoms, compiled for the processor by numba."""
