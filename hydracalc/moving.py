@@ -11,6 +11,7 @@ from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.graphs.neighbors import Edges
 from hydracalc.graphs.overlap import check_overlap
 from hydracalc.graphs.verlet import VerletList
+from hydracalc.models.inference import Composition
 from hydracalc.predictor import Predictor, StructurePrediction, has_stress
 from hydracalc.structure import AtomicStructure
 from hydracalc.support import warn_of_doubts
@@ -25,6 +26,7 @@ class _Constant:
     state: tuple[int, int]
     graph: AtomicGraph
     weights: Tensor
+    composition: Composition
 
     def holds_for(self, structure: AtomicStructure) -> bool:
         """Whether the structure differs in positions and cell at most."""
@@ -64,7 +66,9 @@ class MovingStructure:
         else:
             edges = self._edges(structure)
         graph = self._moved(constant.graph, structure, edges)
-        prediction = self.predictor.run(graph, constant.weights, stress=has_stress(structure))
+        prediction = self.predictor.run(
+            graph, constant.composition, stress=has_stress(structure)
+        )
         return self.predictor.records([structure], prediction, constant.weights, graph)[0]
 
     def _edges(self, structure: AtomicStructure) -> Edges:
@@ -85,6 +89,7 @@ class MovingStructure:
             state=(structure.total_charge, structure.spin_multiplicity),
             graph=graph,
             weights=weights,
+            composition=self.predictor.compose(graph, weights),
         )
         return self._constant
 
@@ -97,4 +102,7 @@ class MovingStructure:
             senders=torch.from_numpy(edges.senders).to(device),
             receivers=torch.from_numpy(edges.receivers).to(device),
             cell_shifts=torch.from_numpy(edges.cell_shifts).to(device, torch.float64),
+            edge_vectors=None
+            if edges.displacements is None
+            else torch.from_numpy(edges.displacements).to(device),
         )

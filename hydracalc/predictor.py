@@ -17,7 +17,9 @@ from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.graphs.neighbors import neighbor_list
 from hydracalc.graphs.overlap import check_overlap
 from hydracalc.mixture import BranchChoice, Mixture, choose
-from hydracalc.models.hydra import HydraModel, Prediction
+from hydracalc.models.hydra import HydraModel
+from hydracalc.models.inference import Composition, compose, infer
+from hydracalc.models.prediction import Prediction
 from hydracalc.structure import AtomicStructure
 from hydracalc.support import warn_of_doubts
 
@@ -168,7 +170,8 @@ class Predictor:
         graph = self._graph(structures)
         stress = any(has_stress(structure) for structure in structures)
         weights = self.weights(graph)
-        return self.records(structures, self.run(graph, weights, stress=stress), weights, graph)
+        prediction = self.run(graph, self.compose(graph, weights), stress=stress)
+        return self.records(structures, prediction, weights, graph)
 
     def branch_weights(self, structure: AtomicStructure) -> dict[str, float]:
         """Weight of every branch for a structure.
@@ -206,7 +209,7 @@ class Predictor:
         graph = self._graph([structure])
         with torch.no_grad():
             vectors = graph.displacements().to(self.model.dtype)
-            features, *_ = self.model.encode(graph.with_edge_vectors(vectors))
+            features = self.model.encode(graph.with_edge_vectors(vectors))
         return features.scalars.to(torch.float64).cpu().numpy()
 
     def weights(self, graph: AtomicGraph) -> Tensor:
@@ -217,36 +220,38 @@ class Predictor:
         fixed = torch.as_tensor(self.mixture.weights, device=self.device)
         return fixed.expand(graph.num_structures, -1)
 
-    def run(self, graph: AtomicGraph, weights: Tensor, *, stress: bool) -> Prediction:
+    def compose(self, graph: AtomicGraph, weights: Tensor) -> Composition:
+        """What depends on composition alone; serves `run` for as long as atoms only move.
+
+        Args:
+            graph: the batch, on the model's device.
+            weights: of the branches, (S, B).
+        """
+        index = self.mixture.index
+        if index is not None and not self.config.every_branch:
+            own = replace(graph, branch_index=torch.full_like(graph.total_charge, index))
+            return compose(self.model, own, None)
+        return compose(self.model, graph, weights)
+
+    def run(self, graph: AtomicGraph, composition: Composition, *, stress: bool) -> Prediction:
         """The model's own answer for a graph on its device.
 
         Args:
             graph: the batch.
-            weights: of the branches, (S, B).
+            composition: what `compose` gave for it.
             stress: also take the strain derivative; ignored unless forces are derivatives.
 
         Raises:
             RuntimeError: the model was to be compiled and torch cannot.
         """
-        index = self.mixture.index
-        alone = index is not None and not self.config.every_branch
-        if alone:
-            graph = replace(graph, branch_index=torch.full_like(graph.total_charge, index or 0))
-        try:
-            with torch.no_grad():
-                return self._runnable(
-                    graph,
-                    weights=None if alone else weights,
-                    forces=self.config.forces,
-                    stress=stress and self.config.forces == "conservative",
-                    reference=self.config.reference,
-                )
-        except RuntimeError as error:
-            if not self.config.compile or "torch._dynamo" not in type(error).__module__:
-                raise
-            raise RuntimeError(
-                f"torch cannot compile on this machine, use compile=False: {error}"
-            ) from error
+        return infer(
+            self.model,
+            graph,
+            composition,
+            forces=self.config.forces,
+            stress=stress and self.config.forces == "conservative",
+            reference=self.config.reference,
+        )
 
     def records(
         self,

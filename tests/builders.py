@@ -12,7 +12,7 @@ from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.models.weighting import BranchWeighting
 from hydracalc.structure import AtomicStructure
 
-ENCODERS = ("painn", "egnn")
+ENCODERS = ("dimenet", "egnn", "mace", "painn", "pnaeq", "schnet")
 ORGANIC = ("H", "C", "N", "O")
 METALLIC = ("H", "C", "O", "Na", "Al", "Si", "Cl", "Cu")
 

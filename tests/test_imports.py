@@ -34,6 +34,7 @@ HOMES = {
     "mpi4py": ("store/rma.py", "parallel/launch.py"),
     "adios2": ("shards/",),
     "deephyper": ("hpo/",),
+    "e3nn": ("models/mace_basis.py",),
     "numba": ("kernels/",),
     "torch_geometric": ("graphs/pyg.py",),
     "torch.distributed": ("parallel/", "store/", "training/", "run/"),
@@ -43,6 +44,7 @@ HOMES = {
 HEAVY = {
     "adios2",
     "deephyper",
+    "e3nn",
     "matplotlib",
     "mpi4py",
     "pandas",

@@ -74,7 +74,9 @@ class AtomicGraph:
     @property
     def volume(self) -> Tensor:
         """|det cell|, Angstrom^3, (S,); zero where a direction is open without a lattice vector."""
-        return torch.linalg.det(self.cell).abs()
+        a, b, c = self.cell.unbind(dim=1)
+        # written out: torch.linalg.det takes longer for one cell than a layer of a model does
+        return (a * torch.linalg.cross(b, c)).sum(dim=1).abs()
 
     def displacements(self) -> Tensor:
         """Vector of every edge from receiver to sender, Angstrom, float64, (E, 3)."""
@@ -91,14 +93,12 @@ class AtomicGraph:
         return replace(self, edge_vectors=edge_vectors, edge_lengths=lengths)
 
     def sum_to_receivers(self, messages: Tensor) -> Tensor:
-        """Sum of the messages arriving at each atom, (E, ...) to (N, ...)."""
-        total = messages.new_zeros((self.num_atoms, *messages.shape[1:]))
-        return total.index_add(0, self.receivers, messages)
+        """Sum of the messages arriving at each atom, at least float32, (E, ...) to (N, ...)."""
+        return _sum(messages, self.receivers, self.num_atoms)
 
     def sum_over_structures(self, values: Tensor) -> Tensor:
-        """Sum of per-atom values in each structure, (N, ...) to (S, ...)."""
-        total = values.new_zeros((self.num_structures, *values.shape[1:]))
-        return total.index_add(0, self.structure_index, values)
+        """Sum of per-atom values in each structure, at least float32, (N, ...) to (S, ...)."""
+        return _sum(values, self.structure_index, self.num_structures)
 
     def to(self, device: torch.device | str) -> "AtomicGraph":
         """The same graph on a device; types are kept."""
@@ -116,3 +116,13 @@ class AtomicGraph:
             f"{self.num_structures} structures, {self.num_atoms} atoms, "
             f"{self.num_edges} edges ({shown})"
         )
+
+
+def _sum(rows: Tensor, places: Tensor, count: int) -> Tensor:
+    """Sum of the rows that belong to each of some places, (n, ...) to (count, ...).
+
+    Rows of less than float32 are summed in float32: added one after another to a large number in
+    bfloat16, they would not change it.
+    """
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
+    return rows.new_zeros((count, *rows.shape[1:])).index_add(0, places, rows)

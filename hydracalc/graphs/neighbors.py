@@ -24,11 +24,13 @@ class Edges:
         senders: the neighbor of each edge, int64, (E,).
         receivers: the atom that the edge belongs to, ascending, int64, (E,).
         cell_shifts: whole lattice vectors added to the neighbor, int64, (E, 3).
+        displacements: from receiver to sender, Angstrom, (E, 3), where they are known already.
     """
 
     senders: np.ndarray
     receivers: np.ndarray
     cell_shifts: np.ndarray
+    displacements: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.senders)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hydracalc.graphs.neighbors import Edges, neighbor_list
+from hydracalc.kernels.neighbor_loops import keep_near
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,14 +98,22 @@ class VerletList:
         if self.skin == 0:
             return kept.edges
         edges = kept.edges
-        vectors = positions.take(edges.senders, axis=0)
-        vectors -= positions.take(edges.receivers, axis=0)
-        if kept.pbc.any():
-            vectors += kept.shifts @ cell
-        near = np.einsum("ex,ex->e", vectors, vectors) < self.cutoff * self.cutoff
-        chosen = near.nonzero()[0]
+        chosen, vectors = np.empty(len(edges), dtype=np.int64), np.empty((len(edges), 3))
+        lattice = np.ascontiguousarray(cell if kept.pbc.any() else np.zeros((3, 3)))
+        ends = edges.senders, edges.receivers
+        count = keep_near(
+            np.ascontiguousarray(positions),
+            lattice,
+            *ends,
+            kept.shifts,
+            self.cutoff,
+            chosen,
+            vectors,
+        )
+        near = chosen[:count]
         return Edges(
-            senders=edges.senders.take(chosen),
-            receivers=edges.receivers.take(chosen),
-            cell_shifts=edges.cell_shifts.take(chosen, axis=0),
+            senders=edges.senders.take(near),
+            receivers=edges.receivers.take(near),
+            cell_shifts=edges.cell_shifts.take(near, axis=0),
+            displacements=vectors[:count],
         )

@@ -46,21 +46,39 @@ Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None]
 
 def sum_messages(inputs: Inputs) -> tuple[Tensor, Tensor]:
     """Increments of the scalars, (N, C), and of the vectors, (N, 3, C)."""
-    gates, radial, mixing, directions, vectors, *_ = inputs
-    num_atoms, channels = gates.shape[0], gates.shape[1] // 3
-    shift, turn = gates.new_zeros(num_atoms, channels), gates.new_zeros(num_atoms, 3, channels)
-    a, v = _array(gates), _array(vectors)
-    v = _NONE[a.dtype] if v is None else v
-    results = shift.numpy(), turn.numpy()
-    for block, j, i, parts in _blocks(inputs):
-        w = _array(radial[block] @ mixing)
-        work = partial(loops.add_messages, a, w, _array(directions[block]), v, j, i)
-        threads.run([partial(work, *part, *results) for part in parts])
+    num_atoms, channels = inputs.gates.shape[0], inputs.gates.shape[1] // 3
+    shift, turn = (inputs.gates.new_zeros(num_atoms, *rest, channels) for rest in ((), (3,)))
+    add_messages(inputs, shift, turn)
     return shift, turn
 
 
+def add_messages(
+    inputs: Inputs, scalars: Tensor, vectors: Tensor, filters: Tensor | None = None
+) -> None:
+    """Add the messages to scalars, (N, C), and vectors, (N, 3, C); not those they are made of.
+
+    Args:
+        inputs: as of `sum_messages`.
+        scalars: added to.
+        vectors: added to.
+        filters: radial @ mixing, (E, 3C), where they are known; else made block by block.
+    """
+    a, v = _array(inputs.gates), _array(inputs.vectors)
+    v = _NONE[a.dtype] if v is None else v
+    results = scalars.numpy(), vectors.numpy()
+    for block, j, i, parts in _blocks(inputs):
+        w = _array(inputs.radial[block] @ inputs.mixing if filters is None else filters[block])
+        work = partial(loops.add_messages, a, w, _array(inputs.directions[block]), v, j, i)
+        threads.run([partial(work, *part, *results) for part in parts])
+
+
 def first_derivatives(
-    inputs: Inputs, of_shift: Tensor, of_turn: Tensor, *, has_mixing: bool
+    inputs: Inputs,
+    of_shift: Tensor,
+    of_turn: Tensor,
+    *,
+    has_mixing: bool,
+    filters: Tensor | None = None,
 ) -> Gradients:
     """Gradients of gates, radial, mixing, directions and vectors.
 
@@ -69,6 +87,7 @@ def first_derivatives(
         of_shift: gradient arriving at the scalars, (N, C).
         of_turn: gradient arriving at the vectors, (N, 3, C).
         has_mixing: whether that of the mixing is wanted.
+        filters: as of `add_messages`.
     """
     gates, radial, mixing, directions, vectors, *_ = inputs
     a, v, s, t = map(_array, (gates, vectors, of_shift, of_turn))
@@ -78,7 +97,7 @@ def first_derivatives(
     to_mixing = torch.zeros_like(mixing) if has_mixing else None
     made = gates.new_zeros if vectors is None else gates.new_empty
     for block, j, i, parts in _blocks(inputs):
-        w = _array(radial[block] @ mixing)
+        w = _array(radial[block] @ mixing if filters is None else filters[block])
         d, of_d = _array(directions[block]), to_directions[block].numpy()
         of_filters = made(w.shape)
         of_w = of_filters.numpy()
@@ -94,8 +113,8 @@ def first_derivatives(
         torch.mm(of_filters, mixing.T, out=to_radial[block])
         if to_mixing is not None:
             to_mixing.addmm_(radial[block].T, of_filters)
-    of_vectors = None if vectors is None else to_vectors.sum(dim=0)
-    return to_gates.sum(dim=0), to_radial, to_mixing, to_directions, of_vectors
+    of_vectors = None if vectors is None else _added(to_vectors)
+    return _added(to_gates), to_radial, to_mixing, to_directions, of_vectors
 
 
 def second_derivatives(
@@ -144,9 +163,9 @@ def second_derivatives(
         if h_mixing is not None:
             to_radial[block].addmm_(of_filters, h_mixing.T)
         to_mixing.addmm_(radial[block].T, to_filters).addmm_(h_radial[block].T, of_filters)
-    of_vectors = None if vectors is None else to_vectors.sum(dim=0)
+    of_vectors = None if vectors is None else _added(to_vectors)
     of_edges = to_radial, to_mixing, to_directions
-    return to_gates.sum(dim=0), *of_edges, of_vectors, to_shift, to_turn
+    return _added(to_gates), *of_edges, of_vectors, to_shift, to_turn
 
 
 # what stands for vectors that are zero
@@ -157,11 +176,12 @@ def _blocks(
     inputs: Inputs,
 ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, list[tuple[int, int]]]]:
     """Each block of edges with its senders, receivers and the threads' shares."""
-    num_threads = _threads(inputs)
-    for start in range(0, len(inputs.senders), _BLOCK * num_threads):
-        block = slice(start, start + _BLOCK * num_threads)
-        i = inputs.receivers[block]
-        yield block, inputs.senders[block].numpy(), i.numpy(), threads.shares(i, num_threads)
+    num_threads, num_edges = _threads(inputs), len(inputs.senders)
+    size = _BLOCK * num_threads
+    for start in range(0, num_edges, size):
+        block = slice(start, min(start + size, num_edges))
+        j, i = inputs.senders[block].numpy(), inputs.receivers[block].numpy()
+        yield block, j, i, threads.shares(i, num_threads)
 
 
 def _threads(inputs: Inputs) -> int:
@@ -169,9 +189,18 @@ def _threads(inputs: Inputs) -> int:
 
 
 def _array(tensor: Tensor | None) -> Any:  # noqa: ANN401  # an array where there is a tensor
-    return None if tensor is None else tensor.detach().contiguous().numpy()
+    if tensor is None:
+        return None
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return (tensor if tensor.is_contiguous() else tensor.contiguous()).numpy()
 
 
 def _zeros(like: Tensor | None, inputs: Inputs) -> Any:  # noqa: ANN401  # as above
     """Arrays of zeros, one for every thread."""
     return None if like is None else like.new_zeros(_threads(inputs), *like.shape)
+
+
+def _added(parts: Tensor) -> Tensor:
+    """Sum over threads, in their order."""
+    return parts[0] if len(parts) == 1 else parts.sum(dim=0)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
+import numpy as np
 import torch
-from torch import Tensor
 
 # work below this, in edges times channels, is done sooner than a second thread wakes up
 _WORTH_A_THREAD = 40_000
@@ -16,10 +16,11 @@ _MOST_THREADS = 8
 
 def count(work: int) -> int:
     """Threads worth waking for some work, in edges times channels; at least one."""
-    return max(1, min(torch.get_num_threads(), work // _WORTH_A_THREAD, _MOST_THREADS))
+    useful = work // _WORTH_A_THREAD
+    return 1 if useful < 2 else min(torch.get_num_threads(), useful, _MOST_THREADS)
 
 
-def shares(receivers: Tensor, num_threads: int) -> list[tuple[int, int]]:
+def shares(receivers: np.ndarray, num_threads: int) -> list[tuple[int, int]]:
     """Ranges of edges for the threads; no receiver is in two of them.
 
     Args:
@@ -33,13 +34,16 @@ def shares(receivers: Tensor, num_threads: int) -> list[tuple[int, int]]:
     cuts = [0]
     for part in range(1, num_threads):
         edge = part * num_edges // num_threads
-        cuts.append(int(torch.searchsorted(receivers, receivers[edge])))
+        cuts.append(int(np.searchsorted(receivers, receivers[edge])))
     cuts.append(num_edges)
     return [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b] or [(0, num_edges)]
 
 
 def run(tasks: list[Callable[[], None]]) -> None:
     """Do the tasks at the same time, the last one in the calling thread."""
+    if len(tasks) == 1:
+        tasks[0]()
+        return
     waiting = [_pool(os.getpid()).submit(task) for task in tasks[:-1]]
     tasks[-1]()
     for each in waiting:

@@ -83,7 +83,37 @@ class StackedMLP(nn.Module):
         hidden = inputs[None]
         for layer in self.layers[:-1]:
             hidden = nn.functional.silu(layer(hidden, branches))
-        return self.layers[-1](hidden, branches)
+        # what leaves the last layer is summed over atoms: never rounded to less than the weights
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.layers[-1](hidden.to(inputs.dtype), branches)
+
+    def with_pullback(
+        self, inputs: Tensor, branches: slice
+    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Outputs of some branches, and what carries their gradient to the inputs.
+
+        Args:
+            inputs: (n, in); weights are not differentiated.
+            branches: which, b of them.
+
+        Returns:
+            outputs, (b, n, out); a function from their gradient to that of the inputs, (n, in).
+        """
+        hidden, before = inputs[None], []
+        weights = [layer.weight[branches] for layer in self.layers]  # type: ignore[index]
+        for layer in self.layers[:-1]:
+            before.append(layer(hidden, branches))
+            hidden = nn.functional.silu(before[-1])
+
+        def pullback(of_outputs: Tensor) -> Tensor:
+            gradient = of_outputs
+            for weight, state in zip(reversed(weights[1:]), reversed(before), strict=True):
+                gradient = torch.matmul(gradient, weight.mT).to(state.dtype)
+                gradient = torch.ops.aten.silu_backward(gradient, state)
+            return torch.matmul(gradient, weights[0].mT).sum(dim=0)
+
+        with torch.autocast(inputs.device.type, enabled=False):
+            return self.layers[-1](hidden.to(inputs.dtype), branches), pullback
 
 
 class Float64Table(nn.Module):

@@ -36,11 +36,20 @@ def stress(gradient: Tensor, edge_vectors: Tensor, graph: AtomicGraph) -> Tensor
 
     The volume is that of the cell as given; structures whose cell spans no volume get NaN.
     """
-    virial = edge_vectors[:, :, None] * gradient[:, None, :]  # (E, 3, 3)
-    virial = (virial + virial.mT) / 2  # an energy that no rotation changes has no other part
-    of_edge = graph.structure_index.index_select(0, graph.receivers)
-    total = virial.new_zeros((graph.num_structures, 3, 3)).index_add(0, of_edge, virial)
-    volume = graph.volume.to(virial.dtype)[:, None, None]
+    if graph.num_structures == 1:
+        total = (edge_vectors.mT @ gradient)[None]  # (1, 3, 3)
+    else:
+        virial = edge_vectors[:, :, None] * gradient[:, None, :]  # (E, 3, 3)
+        of_edge = graph.structure_index.index_select(0, graph.receivers)
+        total = virial.new_zeros((graph.num_structures, 3, 3)).index_add(0, of_edge, virial)
+    total = (total + total.mT) / 2  # an energy that no rotation changes has no other part
+    volume = graph.volume.to(total.dtype)[:, None, None]
     flat = volume == 0
     # NaN is put in afterwards: dividing by it would put it into the gradients of a stress loss
     return (total / torch.where(flat, 1.0, volume)).masked_fill(flat, torch.nan)
+
+
+def freed_of_mean(forces: Tensor, graph: AtomicGraph) -> Tensor:
+    """Forces without their mean in each structure, so that nothing drifts, (N, 3)."""
+    count = graph.atoms_per_structure.to(forces.dtype)[:, None]
+    return forces - (graph.sum_over_structures(forces) / count)[graph.structure_index]

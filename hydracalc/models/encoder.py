@@ -1,5 +1,6 @@
 """The contract of an encoder: a graph with edge vectors in, features of every atom out."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +20,10 @@ class Features:
 
     scalars: Tensor
     vectors: Tensor
+
+
+# carries the gradient of an energy from scalars, (N, C), to the edge vectors, (E, 3)
+Pullback = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The model: one shared encoder, a branch for every dataset, any mixture in one pass."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -9,54 +10,28 @@ from torch import Tensor, nn
 
 from hydracalc import elements
 from hydracalc.graphs.graph import AtomicGraph
-from hydracalc.models import derivatives
+from hydracalc.models import derivatives, inference, precision
 from hydracalc.models.branches import Branches, BranchSpec
-from hydracalc.models.encoder import EncoderConfig, Features
-from hydracalc.models.encoders import build_encoder
+from hydracalc.models.encoder import Features
+from hydracalc.models.encoders import EncoderChoice, build_encoder
+from hydracalc.models.prediction import Prediction
 from hydracalc.models.repulsion import Repulsion
 from hydracalc.models.weighting import BranchWeighting, composition_features
 
 
 @dataclass(frozen=True, kw_only=True)
-class HydraConfig(EncoderConfig):
+class HydraConfig(EncoderChoice):
     """Shape of a model.
 
     Attributes:
-        encoder: "painn" or "egnn".
         head_widths: hidden layers of each branch's heads.
         direct_forces: also build heads that give forces without a derivative.
         repulsion: add the nuclei's screened repulsion at short range.
     """
 
-    encoder: str = "painn"
     head_widths: tuple[int, ...] = (64,)
     direct_forces: bool = False
     repulsion: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Prediction:
-    """What a model says of a batch.
-
-    Attributes:
-        energy: total energy, or interaction energy where asked for, eV, float64, (S,).
-        energies: the same of each atom, eV, float64, (N,).
-        interaction_energy: energy beyond the references, eV, float64, (S,).
-        forces: eV/Angstrom, (N, 3); None where not asked for.
-        direct_forces: of the direct force heads, eV/Angstrom, (N, 3); only in training, where the
-            model has such heads, beside the derivatives in `forces`.
-        stress: tension positive, eV/Angstrom^3, (S, 3, 3), NaN without a volume; None if not asked.
-        branch_energy: `energy` of every branch alone, eV, float64, (S, B), NaN where it does not
-            know an element; None unless weights were given.
-    """
-
-    energy: Tensor
-    energies: Tensor
-    interaction_energy: Tensor
-    forces: Tensor | None = None
-    direct_forces: Tensor | None = None
-    stress: Tensor | None = None
-    branch_energy: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +67,7 @@ class HydraModel(nn.Module):
             raise ValueError(f"branches are {names}, expected at least one and each name once")
         self.config = config
         self.branch_specs = tuple(branches)
-        self.encoder = build_encoder(config.encoder, config)
+        self.encoder = build_encoder(config)
         self.branches = Branches(
             branches,
             num_channels=self.encoder.num_channels,  # type: ignore[arg-type]
@@ -102,6 +77,7 @@ class HydraModel(nn.Module):
         )
         self.repulsion = Repulsion() if config.repulsion else None
         self.weighting = weighting
+        self._precision = "float32"
 
     @property
     def branch_names(self) -> tuple[str, ...]:
@@ -116,7 +92,34 @@ class HydraModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """Type the encoder computes in."""
-        return next(self.encoder.parameters()).dtype
+        return self.encoder.embedding.element.weight.dtype  # type: ignore[union-attr,return-value]
+
+    @property
+    def precision(self) -> str:
+        """Name in `PRECISIONS`; to set it casts the weights to the type of the features.
+
+        Raises:
+            ValueError: there is no precision of that name or with weights of this type.
+        """
+        chosen = precision.find(self._precision)
+        # the model may have been cast like any other module: then its weights say what it is
+        same = chosen.features == self.dtype
+        return self._precision if same else precision.of_weights(self.dtype)
+
+    @precision.setter
+    def precision(self, name: str) -> None:
+        self.to(precision.find(name).features)
+        self._precision = name
+
+    @property
+    def can_write_derivatives_out(self) -> bool:
+        """Whether compiled loops may stand in for autograd: on the processor, in full precision."""
+        return self.branches.references.values.device.type == "cpu" and self.precision != "bfloat16"
+
+    def matrix_products(self) -> AbstractContextManager[object]:
+        """Where encoder and heads compute: matrix products in the type of the precision."""
+        device = self.branches.references.values.device
+        return precision.matrix_products(precision.find(self.precision), device)
 
     def branch_weights(self, graph: AtomicGraph) -> Tensor:
         """Weights that composition gives the branches, (S, B).
@@ -158,46 +161,39 @@ class HydraModel(nn.Module):
         Raises:
             ValueError: a structure has an element its branch does not know, or no branch.
         """
-        differentiated = forces == "conservative" or stress
-        keep_graph = self.training and torch.is_grad_enabled()
-        with torch.set_grad_enabled(differentiated or torch.is_grad_enabled()):
-            vectors = graph.displacements().to(self.dtype)
-            if differentiated:
-                vectors = vectors.detach().requires_grad_()
-            graph = graph.with_edge_vectors(vectors)
-            features, isolated, element_index = self.encode(graph)
-            if weights is None:
-                atoms = self._by_branch(graph, features, isolated, element_index)
-                branch_energy = None
-            else:
-                atoms, branch_energy = self._mixture(
-                    graph, features, isolated, element_index, weights, reference
-                )
-            interaction = graph.sum_over_structures(atoms.interaction)
-            gradient = (
-                derivatives.edge_gradient(interaction, vectors, keep_graph=keep_graph)
-                if differentiated
-                else None
-            )
-        if not keep_graph:  # nothing is left to differentiate: let go of what autograd kept
-            atoms = _AtomEnergies(atoms.interaction.detach(), atoms.reference)
-            interaction, vectors = interaction.detach(), vectors.detach()
-            features = Features(features.scalars.detach(), features.vectors.detach())
-        direct = None
-        if forces == "direct" or (keep_graph and self.branches.force_gates is not None):
-            direct = self._direct_forces(graph, features, weights)
-        found = None if gradient is None else derivatives.forces(gradient, graph)
-        return replace(
-            self._prediction(graph, atoms, interaction, reference),
-            forces={"conservative": found, "direct": direct}.get(forces or ""),
-            direct_forces=direct if keep_graph else None,
-            stress=derivatives.stress(gradient, vectors, graph)
-            if stress and gradient is not None
-            else None,
-            branch_energy=branch_energy,
+        if not (self.training and torch.is_grad_enabled()):
+            composition = inference.compose(self, graph, weights)
+            asked = {"forces": forces, "stress": stress, "reference": reference}
+            return inference.infer(self, graph, composition, **asked)  # type: ignore[arg-type]
+        if weights is not None:
+            raise ValueError("weights are for predictions; call eval() or use torch.no_grad()")
+        return self._differentiable(graph, stress=stress, reference=reference)
+
+    def _differentiable(self, graph: AtomicGraph, *, stress: bool, reference: str) -> Prediction:
+        """What `forward` says, in a form that a loss can be differentiated through."""
+        vectors = graph.displacements().to(self.dtype).detach().requires_grad_()
+        graph = graph.with_edge_vectors(vectors)
+        features, isolated, element_index = self._encode_with_isolated(graph)
+        atoms = self._by_branch(graph, features, isolated, element_index)
+        interaction = graph.sum_over_structures(atoms.interaction)
+        gradient = derivatives.edge_gradient(interaction, vectors, keep_graph=True)
+        added = atoms.reference if reference == "total" else torch.zeros_like(atoms.reference)
+        return Prediction(
+            energy=interaction + graph.sum_over_structures(added),
+            energies=atoms.interaction + added,
+            interaction_energy=interaction,
+            forces=derivatives.forces(gradient, graph),
+            direct_forces=self._direct_forces(graph, features),
+            stress=derivatives.stress(gradient, vectors, graph) if stress else None,
         )
 
-    def encode(self, graph: AtomicGraph) -> tuple[Features, Tensor, Tensor]:
+    def encode(self, graph: AtomicGraph) -> Features:
+        """Features of every atom of a graph whose edge vectors are set."""
+        with self.matrix_products():
+            features = self.encoder(graph)
+        return Features(features.scalars.to(self.dtype), features.vectors.to(self.dtype))
+
+    def _encode_with_isolated(self, graph: AtomicGraph) -> tuple[Features, Tensor, Tensor]:
         """Features of the atoms and of one isolated, neutral atom of each element present.
 
         The isolated atoms ride along as one more structure without edges, so that what a head says
@@ -216,10 +212,10 @@ class HydraModel(nn.Module):
             total_charge=torch.cat([graph.total_charge, present.new_zeros(1)]),
             spin_multiplicity=torch.cat([graph.spin_multiplicity, present.new_ones(1)]),
         )
-        features = self.encoder(extended)
+        features = self.encode(extended)
         num_atoms = graph.num_atoms
-        atoms = Features(scalars=features.scalars[:num_atoms], vectors=features.vectors[:num_atoms])
-        return atoms, features.scalars[num_atoms:], element_index
+        scalars, vectors = features.scalars[:num_atoms], features.vectors[:num_atoms]
+        return Features(scalars, vectors), features.scalars[num_atoms:], element_index
 
     def _by_branch(
         self, graph: AtomicGraph, features: Features, isolated: Tensor, element_index: Tensor
@@ -227,18 +223,14 @@ class HydraModel(nn.Module):
         """Energies of atoms, each by the branch of its structure."""
         branch_of_atom = graph.branch_index.index_select(0, graph.structure_index)  # (N,)
         parts, places = [], []
+        self.check_branches(graph)
         for branch in torch.unique(graph.branch_index).tolist():
-            if not 0 <= branch < len(self.branch_specs):
-                raise ValueError(
-                    f"branch_index {branch} is outside 0..{len(self.branch_specs) - 1}: "
-                    "collate with the model's branches, or pass weights"
-                )
             atoms = (branch_of_atom == branch).nonzero()[:, 0]
             own = replace(features, scalars=features.scalars.index_select(0, atoms))
             one = slice(branch, branch + 1)
-            parts.append(
-                self.branches.interaction_energies(own, isolated, element_index[atoms], one)[0]
-            )
+            with self.matrix_products():
+                found = self.branches.interaction_energies(own, isolated, element_index[atoms], one)
+            parts.append(found[0])
             places.append(atoms)
         order = torch.cat(places) if places else element_index
         energies = torch.cat(parts) if parts else features.scalars.new_zeros(0)
@@ -248,65 +240,44 @@ class HydraModel(nn.Module):
         self._check_supported(graph, reference, branch_of_atom)
         return _AtomEnergies(energies, reference)
 
-    def _mixture(
-        self,
-        graph: AtomicGraph,
-        features: Features,
-        isolated: Tensor,
-        element_index: Tensor,
-        weights: Tensor,
-        reference: str,
-    ) -> tuple[_AtomEnergies, Tensor]:
-        """Energies of atoms as the weighted sum over branches, and every branch's own energy."""
-        weights = weights.to(torch.float64).index_select(0, graph.structure_index).T  # (B, N)
-        everything = slice(None)
-        energies = self.branches.interaction_energies(features, isolated, element_index, everything)
-        energies = energies.to(torch.float64) + self._repulsion(graph)  # (B, N)
-        references = self.branches.reference_energies(graph.atomic_numbers)  # (B, N)
-        unknown = torch.isnan(references) & (weights > 0)
-        if bool(unknown.any()):
-            branch, atom = unknown.nonzero()[0].tolist()
-            self._raise_unsupported(branch, int(graph.atomic_numbers[atom]))
-        known = torch.nan_to_num(references)
-        alone = energies.detach() + (references if reference == "total" else references * 0)
-        branch_energy = graph.sum_over_structures(alone.T.contiguous())  # (S, B)
-        mixed = _AtomEnergies((weights * energies).sum(dim=0), (weights * known).sum(dim=0))
-        return mixed, branch_energy
-
     def _repulsion(self, graph: AtomicGraph) -> Tensor | float:
         return self.repulsion(graph).to(torch.float64) if self.repulsion is not None else 0.0
 
-    def _direct_forces(
-        self, graph: AtomicGraph, features: Features, weights: Tensor | None
-    ) -> Tensor:
-        """Forces of the force heads, (N, 3), freed of their mean so that nothing drifts."""
-        if weights is None:
-            weights = nn.functional.one_hot(graph.branch_index, len(self.branch_specs))
-        of_atom = weights.to(self.dtype).index_select(0, graph.structure_index).T  # (B, N)
-        every = self.branches.direct_forces(features, slice(None))  # (B, N, 3)
-        mixed = torch.einsum("bn,bnx->nx", of_atom, every)
-        count = graph.atoms_per_structure.to(mixed.dtype)[:, None]
-        return mixed - (graph.sum_over_structures(mixed) / count)[graph.structure_index]
-
-    def _prediction(
-        self, graph: AtomicGraph, atoms: _AtomEnergies, interaction: Tensor, reference: str
-    ) -> Prediction:
-        if reference == "interaction":
-            return Prediction(
-                energy=interaction, energies=atoms.interaction, interaction_energy=interaction
-            )
-        return Prediction(
-            energy=interaction + graph.sum_over_structures(atoms.reference),
-            energies=atoms.interaction + atoms.reference,
-            interaction_energy=interaction,
-        )
+    def _direct_forces(self, graph: AtomicGraph, features: Features) -> Tensor | None:
+        """Forces of the force heads, (N, 3), where the model has them."""
+        if self.branches.force_gates is None:
+            return None
+        with self.matrix_products():
+            every = self.branches.direct_forces(features, slice(None)).to(self.dtype)  # (B, N, 3)
+        weights = nn.functional.one_hot(graph.branch_index, len(self.branch_specs)).to(self.dtype)
+        of_atom = weights.index_select(0, graph.structure_index)  # (N, B)
+        return derivatives.freed_of_mean(torch.einsum("nb,bnx->nx", of_atom, every), graph)
 
     def _check_supported(self, graph: AtomicGraph, reference: Tensor, branch: Tensor) -> None:
         bad = torch.isnan(reference).nonzero()[:, 0]
         if bad.numel():
-            self._raise_unsupported(int(branch[bad[0]]), int(graph.atomic_numbers[bad[0]]))
+            self.refuse_element(int(branch[bad[0]]), int(graph.atomic_numbers[bad[0]]))
 
-    def _raise_unsupported(self, branch: int, atomic_number: int) -> None:
+    def check_branches(self, graph: AtomicGraph) -> None:
+        """Refuse structures without a branch of this model.
+
+        Raises:
+            ValueError: naming the index.
+        """
+        last = len(self.branch_specs) - 1
+        lowest, highest = (int(each) for each in graph.branch_index.aminmax())
+        if lowest < 0 or highest > last:
+            raise ValueError(
+                f"branch_index {lowest if lowest < 0 else highest} is outside 0..{last}: "
+                "collate with the model's branches, or pass weights"
+            )
+
+    def refuse_element(self, branch: int, atomic_number: int) -> None:
+        """Say that a branch does not know an element.
+
+        Raises:
+            ValueError: always.
+        """
         knows = self.supported
         known = elements.symbols(knows[branch].nonzero()[:, 0].tolist())
         others = [n for b, n in enumerate(self.branch_names) if bool(knows[b, atomic_number])]

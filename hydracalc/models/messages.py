@@ -35,7 +35,9 @@ def sum_messages(inputs: Inputs) -> tuple[Tensor, Tensor]:
     Returns:
         increments of the scalars, (N, C), and of the vectors, (N, 3, C).
     """
-    return _SumMessages.apply(*inputs)
+    # sums and their filters are never made in less than float32
+    with torch.autocast(inputs.gates.device.type, enabled=False):
+        return _SumMessages.apply(*inputs)
 
 
 def _engine(tensor: Tensor) -> ModuleType:

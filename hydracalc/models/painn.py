@@ -46,7 +46,8 @@ class Message(nn.Module):
         Returns:
             increments of scalars, (N, C), and of vectors, (N, 3, C).
         """
-        gates = self.neighbor_net(scalars)  # (N, 3C): shift, steer and stretch of Fig. 2b
+        # (N, 3C): shift, steer and stretch of Fig. 2b; sums are never done in less than float32
+        gates = self.neighbor_net(scalars).to(edges.radial.dtype)
         # (K, 3C): what turns radial functions into filters, zero at the cutoff as they are
         mixing = self.radial_filter.weight.T.contiguous()
         ends = graph.senders, graph.receivers

@@ -36,14 +36,19 @@ class BesselBasis(nn.Module):
         cutoff: c, Angstrom.
     """
 
-    frequencies: Tensor
+    counts: Tensor
 
     def __init__(self, num_radial: int, cutoff: float) -> None:
         super().__init__()
         self.cutoff = cutoff
-        self.register_buffer(
-            "frequencies", math.pi / cutoff * torch.arange(1, num_radial + 1), persistent=False
-        )
+        # whole numbers lose nothing where a model is cast, multiples of pi would
+        counts = torch.arange(1, num_radial + 1, dtype=torch.get_default_dtype())
+        self.register_buffer("counts", counts, persistent=False)
+
+    @property
+    def frequencies(self) -> Tensor:
+        """N pi / c, 1/Angstrom, (K,)."""
+        return self.counts * (math.pi / self.cutoff)
 
     def forward(self, lengths: Tensor) -> Tensor:
         """Basis values of every edge, (E,) in Angstrom to (E, K)."""

@@ -48,7 +48,9 @@ class SphericalBasis(nn.Module):
         places = 2 * (lengths / self.cutoff).clamp(max=1.0) - 1
         polynomials = chebyshev(places, self.coefficients.shape[0] - 1)  # (E, M)
         polynomials = polynomials * envelope(lengths, self.cutoff)[:, None]
-        return (polynomials @ self.coefficients).unflatten(-1, self.shape)  # (E, L, K)
+        # the terms of a series cancel each other: three digits of each would leave none of the sum
+        with torch.autocast(lengths.device.type, enabled=False):
+            return (polynomials @ self.coefficients).unflatten(-1, self.shape)  # (E, L, K)
 
     def angular(self, cosines: Tensor) -> Tensor:
         """The part of the angle, (T,) to (T, L)."""

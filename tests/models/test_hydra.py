@@ -91,7 +91,8 @@ def test_charge_and_spin_change_the_energy_and_receive_gradients(encoder, key, v
     assert abs(energies[0] - energies[1]).item() > 1e-6
     model.train()
     table = getattr(model.encoder.embedding, key).weight
-    model(graph_of(model, other), weights=torch.ones(1, 2) / 2).energy.sum().backward()
+    graph = replace(graph_of(model, other), branch_index=torch.tensor([0]))
+    model(graph).energy.sum().backward()
     row = value + 20 if key == "charge" else value
     assert table.grad[row].abs().max() > 0
 
@@ -111,7 +112,9 @@ def test_the_state_of_charge_is_learned(encoder):
     charged.info["charge"] = 1
     graph = replace(graph_of(model, WATER, charged), branch_index=torch.tensor([0, 0]))
     target = model(graph, reference="interaction").energy.detach()[0] + torch.tensor([0.0, 2.0])
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    # products of sums over neighbors make the energies of MACE with these large weights steep
+    rate = 3e-3 if encoder == "mace" else 1e-2
+    optimizer = torch.optim.Adam(model.parameters(), lr=rate)
     for _ in range(150):
         optimizer.zero_grad()
         error = model(graph, reference="interaction", forces=None).energy - target
