@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 # work below this, in edges times channels, is done sooner than a second thread wakes up
 _WORTH_A_THREAD = 40_000
@@ -48,6 +49,23 @@ def run(tasks: list[Callable[[], None]]) -> None:
     tasks[-1]()
     for each in waiting:
         each.result()
+
+
+def over_rows(like: Tensor, work: Callable[..., None], *arrays: Tensor) -> None:
+    """Run a loop over the rows of an array, on several threads where it is large.
+
+    Args:
+        like: the array whose rows are gone through.
+        work: takes the first row, the row after the last, and the arrays.
+        arrays: results, and what else comes after the rows.
+    """
+    rows, given = len(like), [each.numpy() for each in arrays]
+    num_threads = count(like.numel())
+    if num_threads == 1:
+        work(0, rows, *given)
+        return
+    cuts = [rows * part // num_threads for part in range(num_threads + 1)]
+    run([partial(work, *cuts[t : t + 2], *given) for t in range(num_threads)])
 
 
 @lru_cache(maxsize=1)

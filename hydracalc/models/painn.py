@@ -12,6 +12,7 @@ from hydracalc.models.embedding import AtomEmbedding
 from hydracalc.models.encoder import EncoderConfig, Features
 from hydracalc.models.messages import Inputs, sum_messages
 from hydracalc.models.radial import BesselBasis
+from hydracalc.models.updates import combine, measure
 
 # under the root of a vector's length: keeps it smooth where symmetry makes the vector vanish
 _NORM_FLOOR = 1e-3
@@ -70,12 +71,10 @@ class Update(nn.Module):
 
     def forward(self, scalars: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
         """Increments of scalars, (N, C), and of vectors, (N, 3, C)."""
-        turned, measured = self.mix(vectors).chunk(2, dim=-1)  # 2 x (N, 3, C)
-        lengths = torch.sqrt(measured.square().sum(dim=1) + _NORM_FLOOR)  # (N, C)
+        mixed = self.mix(vectors).to(vectors.dtype)  # (N, 3, 2C)
+        lengths, overlap = measure(mixed, _NORM_FLOOR)  # 2 x (N, C)
         gates = self.gate_net(torch.cat([scalars, lengths], dim=-1))  # (N, 3C)
-        shift, product, stretch = gates.chunk(3, dim=-1)  # 3 x (N, C)
-        overlap = (turned * measured).sum(dim=1)  # (N, C)
-        return shift + product * overlap, stretch[:, None, :] * turned
+        return combine(gates.to(vectors.dtype), overlap, mixed)
 
 
 class Edges:

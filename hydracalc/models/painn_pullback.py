@@ -4,7 +4,6 @@ The same numbers as `painn.PaiNN` gives with autograd, without its bookkeeping: 
 that is most of the time of a step. Only derivatives with respect to the edge vectors are taken.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,7 +76,7 @@ class _Kept(NamedTuple):
     filters: Tensor | None  # (E, 3C)
     sent: Tensor  # (N, C), before the nonlinearity that makes gates of it
     mixed: np.ndarray  # (N, 3, 2C)
-    seen: np.ndarray  # (N, 2C): scalars and lengths that the update's gates are made of
+    length: np.ndarray  # (N, C)
     overlap: np.ndarray  # (N, C)
     hidden: Tensor  # (N, C), before the nonlinearity
     gates: np.ndarray  # (N, 3C) of the update
@@ -108,7 +107,7 @@ class PaiNNPullback:
         radial = lengths.new_empty(len(lengths), len(self.layers[0].mixing))
         slopes, directions = torch.empty_like(radial), graph.edge_vectors / lengths[:, None]
         bessel = partial(edge_loops.bessel, lengths.numpy(), self.cutoff, ENVELOPE_EXPONENT)
-        _share(radial, bessel, radial, slopes)
+        threads.over_rows(radial, bessel, radial, slopes)
         edges = radial, directions, graph.senders, graph.receivers
         scalars, vectors = start.clone(), None
         kept = []
@@ -121,7 +120,7 @@ class PaiNNPullback:
             result = torch.empty_like(directions)
             given = to_radial, slopes, to_directions, directions, lengths
             work = partial(edge_loops.gradient, *(each.numpy() for each in given))
-            _share(to_radial, work, result)
+            threads.over_rows(to_radial, work, result)
             return result
 
         assert vectors is not None  # a config has at least one layer
@@ -159,42 +158,30 @@ def _forward(
     filters = torch.mm(radial, layer.mixing) if small else None
     loops.add_messages(inputs, scalars, moved, filters)
     mixed = torch.mm(moved.view(-1, channels), layer.mix).view(num_atoms, 3, 2 * channels)
-    seen, overlap, u = (
-        mixed.new_empty(num_atoms, 2 * channels),
-        torch.empty_like(sent),
-        mixed.numpy(),
-    )
-    _share(scalars, partial(update_loops.measure, u, _NORM_FLOOR), scalars, seen, overlap)
-    hidden, gates = layer.gate_net(seen)
-    state = _Kept(inputs, filters, sent, u, seen.numpy(), overlap.numpy(), hidden, gates.numpy())
-    work = partial(update_loops.add_update, u, state.gates, state.overlap)
-    _share(scalars, work, scalars, moved)
-    return moved, state
+    u, length, overlap = mixed.numpy(), torch.empty_like(sent), torch.empty_like(sent)
+    threads.over_rows(scalars, partial(update_loops.measure, u, _NORM_FLOOR), length, overlap)
+    hidden, gates = layer.gate_net(torch.cat([scalars, length], dim=1))
+    kept = _Kept(inputs, filters, sent, u, length.numpy(), overlap.numpy(), hidden, gates.numpy())
+    work = partial(update_loops.combine, kept.gates, kept.overlap, u)
+    shift, turn = torch.empty_like(sent), torch.empty_like(moved)
+    threads.over_rows(scalars, work, shift, turn)
+    scalars += shift
+    moved += turn
+    return moved, kept
 
 
 def _undo_update(layer: _Layer, kept: _Kept, of_scalars: Tensor, of_vectors: Tensor) -> None:
     """Carry gradients from behind the update to before it, in place."""
     num_atoms, channels = of_scalars.shape
-    of_s, of_v = of_scalars.numpy(), of_vectors.numpy()
     to_gates = of_scalars.new_empty(num_atoms, 3 * channels)
-    work = partial(update_loops.slopes_of_gates, kept.mixed, kept.overlap, of_s, of_v)
-    _share(of_scalars, work, to_gates)
+    to_overlap, to_mixed = torch.empty_like(of_scalars), to_gates.new_empty(kept.mixed.shape)
+    given = kept.gates, kept.overlap, kept.mixed, of_scalars.numpy(), of_vectors.numpy()
+    work = partial(update_loops.first_of_combine, *given)
+    threads.over_rows(of_scalars, work, to_gates, to_overlap, to_mixed)
     net = layer.gate_net
-    of_seen = torch.mm(net.back(to_gates, kept.hidden), net.first_back).numpy()  # (N, 2C)
-    to_mixed = of_scalars.new_empty(3 * num_atoms, 2 * channels)
-    given = kept.mixed, kept.gates, kept.seen, of_seen, of_v
-    work = partial(update_loops.slopes_of_mixed, *given)
-    _share(of_scalars, work, of_scalars, to_mixed.view(num_atoms, 3, -1))
-    of_vectors.view(-1, channels).addmm_(to_mixed, layer.mix_back)
-
-
-def _share(like: Tensor, work: Callable[..., None], *results: Tensor) -> None:
-    """Run a loop over the rows of an array, on several threads where it is large."""
-    count = len(like)
-    num_threads = threads.count(like.numel())
-    arrays = [each.numpy() for each in results]
-    if num_threads == 1:
-        work(0, count, *arrays)
-        return
-    cuts = [count * part // num_threads for part in range(num_threads + 1)]
-    threads.run([partial(work, *cuts[t : t + 2], *arrays) for t in range(num_threads)])
+    of_seen = torch.mm(net.back(to_gates, kept.hidden), net.first_back)  # (N, 2C)
+    of_scalars += of_seen[:, :channels]
+    of_length = of_seen[:, channels:].contiguous().numpy()
+    work = partial(update_loops.first_of_measure, kept.mixed, kept.length, of_length)
+    threads.over_rows(of_scalars, partial(work, to_overlap.numpy()), to_mixed)
+    of_vectors.view(-1, channels).addmm_(to_mixed.view(-1, 2 * channels), layer.mix_back)
