@@ -97,7 +97,7 @@ class HydraCalculator(Calculator):
             "model": registry.full_name(model),
             "branch": branch,
             "device": device,
-            "dtype": str(loaded.model.dtype).removeprefix("torch."),
+            "dtype": loaded.model.precision,
             "reference": reference,
             "forces": forces,
             "skin": float(skin),

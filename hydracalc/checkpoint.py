@@ -23,15 +23,18 @@ from torch import Tensor
 from hydracalc import references
 from hydracalc.card import Card
 from hydracalc.errors import DataError, unknown
+from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
+from hydracalc.models.encoders import OPTIONS
 from hydracalc.models.hydra import HydraConfig, HydraModel
+from hydracalc.models.precision import PRECISIONS
 from hydracalc.models.weighting import BranchWeighting, WeightingConfig
 
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
 
-# names users type for the type a model computes in; "auto" is the type it was stored in
-DTYPES = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+# types that weights may be stored in: older versions also wrote bfloat16
+_STORED = ("bfloat16", "float32", "float64")
 
 # tables that a header states in readable form; the model builds them from there
 _TABLES = ("branches.references.values", "branches.scales.values")
@@ -42,7 +45,7 @@ def save_checkpoint(path: Path | str, model: HydraModel, *, provenance: Mapping[
 
     Args:
         path: file to write, replaced if it exists.
-        model: the model; its dtype is the dtype of the file.
+        model: the model; the file's weights have the type of its features.
         provenance: how the model came about, anything JSON can say.
 
     Returns:
@@ -73,7 +76,7 @@ def load_checkpoint(
 
     Args:
         path: file written by `save_checkpoint`.
-        dtype: "auto" (as stored), "float32", "float64" or "bfloat16".
+        dtype: "auto" (as stored), or a precision: "float32", "float64" or "bfloat16".
         device: where the weights go.
 
     Raises:
@@ -81,8 +84,8 @@ def load_checkpoint(
         DataError: the file is damaged, or its weights are not those its header describes.
     """
     path = Path(path)
-    if dtype != "auto" and dtype not in DTYPES:
-        raise ValueError(unknown("dtype", dtype, ["auto", *DTYPES]))
+    if dtype != "auto" and dtype not in PRECISIONS:
+        raise ValueError(unknown("dtype", dtype, ["auto", *PRECISIONS]))
     card, tensors = _read(path)
     if _content_hash(card["text"], tensors) != card["sha256"]:
         raise DataError(
@@ -95,8 +98,8 @@ def load_checkpoint(
             f"{path}: weights missing {sorted(expected - given)}, not of this model "
             f"{sorted(given - expected)}"
         )
-    stored = DTYPES[_stored_dtype(card["header"], path)]
-    model.to(stored if dtype == "auto" else DTYPES[dtype])
+    stored = _stored_dtype(card["header"], path)
+    model.precision = stored if dtype == "auto" else dtype
     tables = {name: tensor for name, tensor in model.state_dict().items() if name in _TABLES}
     try:
         model.load_state_dict(tensors | tables, strict=True)
@@ -132,18 +135,37 @@ def _weights(model: HydraModel) -> dict[str, Tensor]:
 
 
 def _card(model: HydraModel, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    dtype = next(name for name, value in DTYPES.items() if value == model.dtype)
     weighting = model.weighting
     return {
         "format_version": FORMAT_VERSION,
         "hydracalc_version": version("hydracalc"),
-        "config": asdict(model.config),
+        "config": _config_to_json(model.config),
         "cutoff_A": model.config.cutoff,
-        "dtype": dtype,
+        "dtype": precision.of_weights(model.dtype),
         "branches": [_branch_to_json(spec) for spec in model.branch_specs],
         "weighting": None if weighting is None else asdict(weighting.config),
         "provenance": dict(provenance),
     }
+
+
+def _config_to_json(config: HydraConfig) -> dict[str, Any]:
+    """The shape of a model, without the options of other encoders than its own."""
+    others = OPTIONS.keys() - {config.encoder}
+    return {name: value for name, value in asdict(config).items() if name not in others}
+
+
+def _config_from_json(config: Mapping[str, Any]) -> HydraConfig:
+    """A shape as a card states it; options that it does not state have their defaults."""
+    strange = set(config) - {field.name for field in fields(HydraConfig)}
+    if strange:
+        raise ValueError(f"config has unknown keys {sorted(strange)}")
+    options = {name: OPTIONS[name](**_tuples(config[name])) for name in OPTIONS if name in config}
+    return HydraConfig(**_tuples(config) | options)
+
+
+def _tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    """The table with tuples where JSON has lists."""
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in table.items()}
 
 
 def _branch_to_json(spec: BranchSpec) -> dict[str, Any]:
@@ -175,11 +197,7 @@ def _branch_from_json(branch: Mapping[str, Any]) -> BranchSpec:
 def _build(header: Mapping[str, Any], path: Path) -> HydraModel:
     """A model of the header's shape; its weights are random, the caller's random state is kept."""
     try:
-        config = dict(header["config"])
-        strange = set(config) - {field.name for field in fields(HydraConfig)}
-        if strange:
-            raise ValueError(f"config has unknown keys {sorted(strange)}")
-        config["head_widths"] = tuple(config["head_widths"])
+        config = _config_from_json(header["config"])
         branches = [_branch_from_json(branch) for branch in header["branches"]]
         with torch.random.fork_rng(devices=[]):
             weighting = header["weighting"]
@@ -188,15 +206,15 @@ def _build(header: Mapping[str, Any], path: Path) -> HydraModel:
                 if weighting is None
                 else BranchWeighting(len(branches), WeightingConfig(**weighting))
             )
-            return HydraModel(HydraConfig(**config), branches, weighting=network)
+            return HydraModel(config, branches, weighting=network)
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise DataError(f"{path}: the header does not describe a model: {error!r}") from None
 
 
 def _stored_dtype(header: Mapping[str, Any], path: Path) -> str:
     dtype = header.get("dtype")
-    if dtype not in DTYPES:
-        raise DataError(f"{path}: stored dtype is {dtype!r}, expected one of {sorted(DTYPES)}")
+    if dtype not in _STORED:
+        raise DataError(f"{path}: stored dtype is {dtype!r}, expected one of {sorted(_STORED)}")
     return dtype
 
 

@@ -66,9 +66,7 @@ class MovingStructure:
         else:
             edges = self._edges(structure)
         graph = self._moved(constant.graph, structure, edges)
-        prediction = self.predictor.run(
-            graph, constant.composition, stress=has_stress(structure)
-        )
+        prediction = self.predictor.run(graph, constant.composition, stress=has_stress(structure))
         return self.predictor.records([structure], prediction, constant.weights, graph)[0]
 
     def _edges(self, structure: AtomicStructure) -> Edges:

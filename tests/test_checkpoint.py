@@ -3,6 +3,7 @@
 import json
 import pickletools
 import struct
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,13 @@ import torch
 from builders import make_model
 from safetensors.torch import load_file, save_file
 
+from hydracalc import checkpoint
 from hydracalc.checkpoint import load_checkpoint, read_header, save_checkpoint
 from hydracalc.errors import DataError
 from hydracalc.graphs.collate import collate
+from hydracalc.models.dimenet import DimeNetOptions
+from hydracalc.models.mace_options import MACEOptions
+from hydracalc.registry import resolve
 from hydracalc.structure import from_atoms
 
 
@@ -87,7 +92,8 @@ def test_the_header_is_read_without_the_weights(saved, copy):
 def test_references_stay_float64_in_every_dtype(saved, dtype):
     model, path = saved
     loaded = load_checkpoint(path, dtype=dtype)
-    assert str(loaded.dtype) == f"torch.{dtype}"
+    assert loaded.precision == dtype
+    assert loaded.dtype == (torch.float64 if dtype == "float64" else torch.float32)
     values = loaded.branches.references.values
     assert values.dtype == torch.float64
     torch.testing.assert_close(
@@ -98,6 +104,73 @@ def test_references_stay_float64_in_every_dtype(saved, dtype):
 def test_auto_is_the_stored_type(tmp_path):
     save_checkpoint(tmp_path / "m.safetensors", make_model(dtype=torch.float32), provenance={})
     assert load_checkpoint(tmp_path / "m.safetensors").dtype == torch.float32
+
+
+def test_a_model_of_bfloat16_products_is_stored_as_float32(tmp_path):
+    model = make_model(dtype=torch.float32)
+    model.precision = "bfloat16"
+    save_checkpoint(tmp_path / "m.safetensors", model, provenance={})
+    loaded = load_checkpoint(tmp_path / "m.safetensors")
+    assert read_header(tmp_path / "m.safetensors")["dtype"] == loaded.precision == "float32"
+    for before, after in zip(model.parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(before, after)
+
+
+def test_a_file_of_bfloat16_weights_still_loads(saved, copy):
+    """As older versions wrote it: its numbers, in a model that keeps its weights in float32."""
+    tensors, metadata = content(copy)
+    card = json.dumps(json.loads(metadata["card"]) | {"dtype": "bfloat16"}, sort_keys=True)
+    half = {k: v.bfloat16() if v.is_floating_point() else v for k, v in tensors.items()}
+    metadata |= {"card": card, "sha256": checkpoint._content_hash(card, half)}
+    save_file(half, copy, metadata=metadata)
+    loaded = load_checkpoint(copy)
+    assert loaded.precision == "bfloat16"
+    assert loaded.dtype == torch.float32
+    for before, after in zip(saved[0].parameters(), loaded.parameters(), strict=True):
+        assert torch.equal(before.bfloat16().float(), after)
+    assert load_checkpoint(copy, dtype="float64").precision == "float64"
+
+
+def test_a_card_states_the_options_of_its_own_encoder(tmp_path):
+    options = {"num_spherical": 3, "interaction_channels": 5}
+    model = make_model("dimenet", dimenet=DimeNetOptions(**options))
+    save_checkpoint(tmp_path / "m.safetensors", model, provenance={})
+    config = read_header(tmp_path / "m.safetensors")["config"]
+    assert options.items() <= config["dimenet"].items()
+    assert "mace" not in config
+    assert load_checkpoint(tmp_path / "m.safetensors").config == model.config
+
+
+def test_options_of_mace_survive_as_they_are(tmp_path):
+    options = MACEOptions(max_degree=1, correlation=2, radial_widths=(4,))
+    model = make_model("mace", mace=options)
+    save_checkpoint(tmp_path / "m.safetensors", model, provenance={})
+    assert load_checkpoint(tmp_path / "m.safetensors").config.mace == options
+
+
+def test_a_card_with_an_unknown_option_is_refused(copy):
+    tensors, metadata = content(copy)
+    header = json.loads(metadata["card"])
+    header["config"]["mace"] = {"max_degre": 2}
+    card = json.dumps(header, sort_keys=True)
+    metadata |= {"card": card, "sha256": checkpoint._content_hash(card, tensors)}
+    save_file(tensors, copy, metadata=metadata)
+    with pytest.raises(DataError, match="max_degre"):
+        load_checkpoint(copy)
+
+
+def test_the_shipped_model_has_the_weights_and_the_shape_of_its_file():
+    """Written before encoders had options: what its card does not state has the defaults."""
+    path = resolve("mtl-all")
+    model, stated = load_checkpoint(path), read_header(path)["config"]
+    config = asdict(model.config)
+    assert {key: config[key] for key in stated} == stated | {
+        "head_widths": tuple(stated["head_widths"])
+    }
+    tensors, _ = content(path)
+    state = model.state_dict()
+    assert {name for name in state if name not in checkpoint._TABLES} == set(tensors)
+    assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
 
 
 def test_a_model_without_weighting_has_none(tmp_path):

@@ -66,6 +66,27 @@ def test_the_resolved_recipe_reads_back_equal(recipe_file, tmp_path):
     assert "learning_rate" in again.read_text()
 
 
+def test_options_of_an_encoder_are_a_section_and_read_back(recipe_file, tmp_path):
+    recipe = load_recipe(
+        recipe_file,
+        [
+            "model.encoder=mace",
+            "model.mace.max_degree=2",
+            "model.mace.radial_widths=[8, 16]",
+            "model.dimenet.interaction_channels=12",
+            "trainer.training.precision=bfloat16",
+        ],
+    )
+    assert recipe.model.mace.max_degree == 2
+    assert recipe.model.mace.radial_widths == (8, 16)
+    assert recipe.model.dimenet.interaction_channels == 12
+    assert recipe.trainer.training.precision == "bfloat16"
+    again = tmp_path / "again.toml"
+    again.write_text(to_toml(recipe))
+    assert "[model.mace]" in again.read_text()
+    assert load_recipe(again) == recipe
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -78,6 +99,11 @@ def test_the_resolved_recipe_reads_back_equal(recipe_file, tmp_path):
         ("trainer.training.epochs=0", "epochs"),
         ("trainer.training.epochs=many", "trainer.training.epochs"),
         ("model.num_channels=-3", "num_channels is -3"),
+        ("model.mace.max_degre=2", "'model.mace.max_degre'; did you mean 'model.mace.max_degree'"),
+        ("model.mace.correlation=7", "model.mace: correlation is 7, expected 1 to 3"),
+        ("model.dimenet.basis_channels=0", "basis_channels is 0"),
+        ("model.mace=3", "model.mace"),
+        ("trainer.training.precision=float16", "precision"),
         ("epochs", "is no override, expected section.key=value"),
         ("name.first=3", "'name' is not a section"),
     ],

@@ -13,6 +13,7 @@ from hydracalc.errors import DataError, unknown
 
 # where each command is defined; its module is imported when the command is needed
 COMMANDS = {
+    "bench": "hydracalc.cli.bench:bench",
     "data": "hydracalc.cli.data:data",
     "eval": "hydracalc.cli.evaluate:evaluate",
     "info": "hydracalc.cli.info:info",
@@ -89,7 +90,7 @@ def _report(error: Exception) -> int:
     click.echo(f"error: {_message(error)}", err=True)
     if isinstance(error, DataError):
         return DATA_FAILED
-    if isinstance(error, ValueError | OSError | click.FileError):
+    if isinstance(error, ValueError | OSError | ImportError | click.FileError):
         return BAD_INPUT
     return error.exit_code if isinstance(error, click.ClickException) else UNEXPECTED
 
@@ -99,7 +100,7 @@ def _message(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}"
     if isinstance(error, click.ClickException):
         return error.format_message()
-    if isinstance(error, ValueError | OSError):
+    if isinstance(error, ValueError | OSError | ImportError):
         return str(error)
     return f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
 

@@ -83,9 +83,7 @@ class StackedMLP(nn.Module):
         hidden = inputs[None]
         for layer in self.layers[:-1]:
             hidden = nn.functional.silu(layer(hidden, branches))
-        # what leaves the last layer is summed over atoms: never rounded to less than the weights
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self.layers[-1](hidden.to(inputs.dtype), branches)
+        return self.layers[-1](hidden, branches)
 
     def with_pullback(
         self, inputs: Tensor, branches: slice
@@ -108,12 +106,10 @@ class StackedMLP(nn.Module):
         def pullback(of_outputs: Tensor) -> Tensor:
             gradient = of_outputs
             for weight, state in zip(reversed(weights[1:]), reversed(before), strict=True):
-                gradient = torch.matmul(gradient, weight.mT).to(state.dtype)
-                gradient = torch.ops.aten.silu_backward(gradient, state)
+                gradient = torch.ops.aten.silu_backward(torch.matmul(gradient, weight.mT), state)
             return torch.matmul(gradient, weights[0].mT).sum(dim=0)
 
-        with torch.autocast(inputs.device.type, enabled=False):
-            return self.layers[-1](hidden.to(inputs.dtype), branches), pullback
+        return self.layers[-1](hidden, branches), pullback
 
 
 class Float64Table(nn.Module):

@@ -117,7 +117,7 @@ class HydraModel(nn.Module):
         return self.branches.references.values.device.type == "cpu" and self.precision != "bfloat16"
 
     def matrix_products(self) -> AbstractContextManager[object]:
-        """Where encoder and heads compute: matrix products in the type of the precision."""
+        """Where the encoder computes: matrix products in the type of the precision."""
         device = self.branches.references.values.device
         return precision.matrix_products(precision.find(self.precision), device)
 
@@ -228,8 +228,7 @@ class HydraModel(nn.Module):
             atoms = (branch_of_atom == branch).nonzero()[:, 0]
             own = replace(features, scalars=features.scalars.index_select(0, atoms))
             one = slice(branch, branch + 1)
-            with self.matrix_products():
-                found = self.branches.interaction_energies(own, isolated, element_index[atoms], one)
+            found = self.branches.interaction_energies(own, isolated, element_index[atoms], one)
             parts.append(found[0])
             places.append(atoms)
         order = torch.cat(places) if places else element_index
@@ -247,8 +246,7 @@ class HydraModel(nn.Module):
         """Forces of the force heads, (N, 3), where the model has them."""
         if self.branches.force_gates is None:
             return None
-        with self.matrix_products():
-            every = self.branches.direct_forces(features, slice(None)).to(self.dtype)  # (B, N, 3)
+        every = self.branches.direct_forces(features, slice(None))  # (B, N, 3)
         weights = nn.functional.one_hot(graph.branch_index, len(self.branch_specs)).to(self.dtype)
         of_atom = weights.index_select(0, graph.structure_index)  # (N, B)
         return derivatives.freed_of_mean(torch.einsum("nb,bnx->nx", of_atom, every), graph)

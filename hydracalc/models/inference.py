@@ -105,8 +105,7 @@ def _alone(model: "HydraModel", graph: AtomicGraph, branches: slice) -> Tensor:
     """What the heads say of each atom's element when alone and neutral, (b, N)."""
     present, of_atom = torch.unique(graph.atomic_numbers, return_inverse=True)
     scalars = model.encode(isolated_atoms(present, graph, model.dtype)).scalars
-    with model.matrix_products():
-        return model.branches.energy(scalars, branches)[..., 0].index_select(1, of_atom)
+    return model.branches.energy(scalars, branches)[..., 0].index_select(1, of_atom)
 
 
 def isolated_atoms(atomic_numbers: Tensor, like: AtomicGraph, dtype: torch.dtype) -> AtomicGraph:
@@ -163,10 +162,8 @@ def infer(
     assert graph.edge_lengths is not None
     differentiated = forces == "conservative" or stress
     features, encoder_back = _encoded(model, graph, composition, differentiated)
-    with model.matrix_products():
-        outputs, heads_back = model.branches.energy.with_pullback(
-            features.scalars, composition.branches
-        )
+    heads = model.branches.energy
+    outputs, heads_back = heads.with_pullback(features.scalars, composition.branches)
     by_branch = (outputs[..., 0] - composition.alone).to(torch.float64) * composition.scales
     energies = (composition.weights * by_branch).sum(dim=0)  # (N,)
     slopes = None
@@ -176,8 +173,7 @@ def infer(
     found = pressed = None
     if differentiated:
         of_outputs = (composition.weights * composition.scales).to(outputs.dtype)[..., None]
-        with model.matrix_products():
-            gradient = encoder_back(heads_back(of_outputs).to(outputs.dtype))
+        gradient = encoder_back(heads_back(of_outputs))
         if slopes is not None:
             along = slopes.to(outputs.dtype) / graph.edge_lengths
             gradient = gradient + along[:, None] * graph.edge_vectors
@@ -220,12 +216,9 @@ def _direct_forces(
     model: "HydraModel", graph: AtomicGraph, features: Features, composition: Composition
 ) -> Tensor:
     """Forces of the force heads, (N, 3), freed of their mean so that nothing drifts."""
-    with model.matrix_products():
-        every = model.branches.direct_forces(features, composition.branches)  # (b, N, 3)
-    return derivatives.freed_of_mean(
-        torch.einsum("bn,bnx->nx", composition.weights.to(model.dtype), every.to(model.dtype)),
-        graph,
-    )
+    every = model.branches.direct_forces(features, composition.branches)  # (b, N, 3)
+    mixed = torch.einsum("bn,bnx->nx", composition.weights.to(every.dtype), every)
+    return derivatives.freed_of_mean(mixed, graph)
 
 
 def _prediction(

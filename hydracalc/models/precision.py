@@ -1,6 +1,7 @@
 """Precisions that a user can choose between: one table of what is kept in which type.
 
-Energies and their references are summed in float64 whatever the choice.
+Energies and their references are summed in float64 whatever the choice. The heads compute in the
+type of the features: they are a small part of a step, and energies lose digits in them first.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -17,7 +18,7 @@ class Precision:
 
     Attributes:
         features: of weights, geometry, features of atoms and sums; at least float32.
-        products: of the matrix products in encoder and heads.
+        products: of the matrix products in the encoder.
     """
 
     features: torch.dtype

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from hydracalc.checkpoint import save_checkpoint
+from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.recipe import Recipe, to_toml
@@ -137,6 +138,8 @@ def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "recipe.toml").write_text(to_toml(recipe))
     model = trainer.run()
+    # errors in the card are those of the file, which is read in the type of its weights
+    model.precision = precision.of_weights(model.dtype)
     model = with_test_metrics(model, planned.structures["test"])
     path = folder / "model.safetensors"
     save_checkpoint(path, model, provenance=_provenance(planned, trainer))

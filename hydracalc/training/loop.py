@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from hydracalc.errors import DataError
 from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.graph import AtomicGraph
+from hydracalc.models import precision
 from hydracalc.models.hydra import HydraModel
 from hydracalc.training.ema import EmaConfig, MovingAverage
 from hydracalc.training.log import RunLog, flattened
@@ -33,6 +34,8 @@ class TrainingConfig:
         gradient_clip: largest norm of the gradient.
         weight_decay: of AdamW, on matrices; not on biases and embeddings.
         validate_every: epochs between validations.
+        precision: of features and matrix products. With "bfloat16" only the products are in that
+            type; the weights that are trained, and their file, are float32.
     """
 
     epochs: int = 100
@@ -40,6 +43,7 @@ class TrainingConfig:
     gradient_clip: float = 10.0
     weight_decay: float = 1e-3
     validate_every: int = 1
+    precision: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.validate_every < 1 or self.gradient_clip <= 0:
@@ -47,6 +51,7 @@ class TrainingConfig:
                 f"training {self}: epochs and validate_every must be at least 1, "
                 "gradient_clip positive"
             )
+        precision.find(self.precision)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ class Trainer:
     """Trains a model on one process.
 
     Args:
-        model: changed in place.
+        model: changed in place, to the precision of the config first.
         data: training structures.
         validation: structures that are only looked at; may be None.
         branches: weight and share of each branch, B of them.
@@ -96,6 +101,7 @@ class Trainer:
         folder: Path | None = None,
     ) -> None:
         self.model = model.train()
+        model.precision = config.training.precision
         self.data = data
         self.validation = validation
         self.config = config

@@ -21,17 +21,46 @@ def test_a_pair_force_vanishes_at_the_cutoff(model, predict):
         assert predict(model, pair).forces.abs().max().item() <= limit
 
 
-def test_forces_have_no_jump_where_an_atom_crosses_the_cutoff(model, predict):
-    """Slide one atom of a crystal so that neighbors cross the cutoff: no sudden step."""
+def roughness(forces):
+    """How much the largest second difference shrinks where the step is halved.
+
+    4 for forces with a continuous slope, 2 where the slope jumps, 1 where the forces themselves
+    do, however small the jump is beside the change of the forces.
+    """
+    second = [np.abs(np.diff(forces[::every], n=2, axis=0)).max() for every in (2, 1)]
+    return second[0] / second[1]
+
+
+def forces_of_a_slide(model, predict):
+    """Forces while an atom of a crystal slides, on whose way 24 neighbors cross the cutoff."""
     crystal = bulk("Al", cubic=True) * (2, 2, 2)
-    steps = np.linspace(0, 0.5, 101)
+    shell = np.sqrt(1.5) * 4.05
+    assert model.config.cutoff - 0.1 < shell < model.config.cutoff
     forces = []
-    for step in steps:
+    for step in np.linspace(0, 0.12, 25):
         moved = crystal.copy()
         moved.positions[0, 0] += step
         forces.append(predict(model, moved).forces.numpy())
-    jumps = np.abs(np.diff(forces, axis=0)).max(axis=(1, 2))
-    assert jumps.max() < 5 * np.median(jumps)
+    return np.array(forces)
+
+
+def test_forces_and_their_slope_have_no_jump_where_an_atom_crosses_the_cutoff(model, predict):
+    """The energy is twice continuously differentiable while neighbors come and go."""
+    assert roughness(forces_of_a_slide(model, predict)) > 3
+
+
+def test_a_jump_of_forces_or_of_their_slope_would_be_noticed(predict, monkeypatch):
+    """The test of the test: envelopes that end at the cutoff without their slope or curvature."""
+    for power, expected in ((1, 1), (2, 2)):
+
+        def ends(lengths, cutoff, power=power):
+            return (1 - lengths / cutoff).clamp(min=0) ** power
+
+        for module in ("radial", "schnet"):
+            monkeypatch.setattr(f"hydracalc.models.{module}.envelope", ends)
+        # two factors of the filters of SchNet have the envelope: its network's bias has one
+        found = roughness(forces_of_a_slide(make_model("schnet"), predict))
+        assert found == pytest.approx(expected, abs=0.5)
 
 
 @pytest.mark.parametrize("symbol", ["H", "Cu"])

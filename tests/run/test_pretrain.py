@@ -15,6 +15,8 @@ from hydracalc.cli.main import main
 from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.prepare import PrepareConfig, prepare
 from hydracalc.ingest.splitting import SplitConfig
+from hydracalc.recipe import load_recipe
+from hydracalc.run.pretrain import plan, with_test_metrics
 
 RECIPE = """
 name = "toy"
@@ -192,3 +194,19 @@ def test_shards_of_a_branch_the_model_lacks_are_refused(workplace, model_path, t
     result = run("weight", model_path, tmp_path / "third", "-o", tmp_path / "x")
     assert result.exit_code == 2
     assert "unknown branch 'third'" in result.output
+
+
+def test_a_run_in_bfloat16_leaves_a_float32_model_and_its_own_errors(workplace):
+    """The errors in the card are those of the file as it is read by default."""
+    folder = workplace / "bfloat16"
+    words = (f"data_dir={workplace}", "trainer.training.precision=bfloat16", "-o", folder)
+    result = run("pretrain", workplace / "toy.toml", *words)
+    assert result.exit_code == 0, result.output
+    header = read_header(folder / "model.safetensors")
+    assert header["dtype"] == "float32"
+    assert 'precision = "bfloat16"' in header["provenance"]["recipe"]
+    model = load_checkpoint(folder / "model.safetensors")
+    structures = plan(load_recipe(workplace / "toy.toml", [words[0]])).structures["test"]
+    again = with_test_metrics(model, structures)
+    for branch, spec in zip(header["branches"], again.branch_specs, strict=True):
+        assert branch["metrics"] == pytest.approx(spec.metrics, rel=1e-6)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from builders import ENCODERS
 
 from hydracalc.errors import DataError
 from hydracalc.models.hydra import HydraConfig, HydraModel
@@ -18,13 +19,22 @@ from .conftest import clusters, metals, spec_of
 SIZES = {"cutoff": 4.5, "num_channels": 16, "num_layers": 2, "num_radial": 8, "head_widths": (16,)}
 
 
-def make_trainer(two_sets, folder=None, *, epochs=3, structures=None, model=None, **schedule):
+def make_trainer(
+    two_sets,
+    folder=None,
+    *,
+    epochs=3,
+    structures=None,
+    model=None,
+    precision="float32",
+    **schedule,
+):
     torch.manual_seed(0)
     model = HydraModel(HydraConfig(**(SIZES | (model or {}))), [spec_of(s) for s in two_sets])
     every = structures or [*two_sets[0], *two_sets[1]]
     data = TrainingSet(every, branch_names=model.branch_names, cutoff=4.5)
     config = TrainerConfig(
-        training=TrainingConfig(epochs=epochs),
+        training=TrainingConfig(epochs=epochs, precision=precision),
         schedule=ScheduleConfig(**({"learning_rate": 5e-3, "warmup_steps": 5} | schedule)),
         sampler=SamplerConfig(max_atoms=32, max_edges=4000),
         ema=EmaConfig(decay=0.9),
@@ -83,6 +93,36 @@ def stop_after(trainer, steps):
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     assert trainer.position.batch > 0
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float64"])
+def test_a_run_in_another_precision_learns_and_resumes_with_the_same_bits(
+    two_sets, tmp_path, precision
+):
+    """With products in bfloat16, weights and moments are float32, in memory and in the state."""
+    whole = make_trainer(two_sets, tmp_path / "whole", epochs=4, precision=precision)
+    before = evaluate(whole.average.model, whole.data)["metals"]["force_mae_eV_per_A"]
+    result = whole.run()
+    assert evaluate(result, whole.data)["metals"]["force_mae_eV_per_A"] < before
+    expected = torch.float64 if precision == "float64" else torch.float32
+    assert result.precision == whole.model.precision == precision
+    assert {p.dtype for p in result.parameters()} == {expected}
+    moments = [m["exp_avg"].dtype for m in whole.optimizer.state.values()]
+    assert set(moments) == {expected}
+    stop_after(make_trainer(two_sets, tmp_path / "parts", epochs=4, precision=precision), steps=4)
+    second = make_trainer(two_sets, tmp_path / "parts", epochs=4, precision=precision)
+    second.resume()
+    assert torch.equal(weights_of(second.run()), weights_of(result))
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_every_encoder_learns_forces(two_sets, encoder):
+    trainer = make_trainer(two_sets, epochs=12, model={"encoder": encoder})
+    before = evaluate(trainer.average.model, trainer.data)
+    after = evaluate(trainer.run(), trainer.data)
+    for branch in ("metals", "clusters"):
+        key = "force_mae_eV_per_A"
+        assert after[branch][key] < 0.9 * before[branch][key], branch
 
 
 def test_a_structure_whose_gradient_is_not_finite_is_blamed_by_name(two_sets):
