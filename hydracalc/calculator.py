@@ -66,7 +66,8 @@ class HydraCalculator(Calculator):
             own where the model has one: faster, but energy is not conserved in dynamics, and there
             is no stress.
         skin: extra reach of the neighbor list that lets it serve several steps, Angstrom.
-        compile: let torch compile the encoder at the first calculation.
+        compile: let torch compile energy and forces into one function at the first calculation, in
+            about half a minute; later processes find it on disk. Needs a C++ compiler.
         uncertainty: "branches" adds the spread between branches that know all elements.
         sha256: identity that the model must have, as `todict()` states it; None takes any.
 

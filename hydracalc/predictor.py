@@ -1,9 +1,9 @@
 """Predictions for many structures at once: batches by number of atoms, results as NumPy records."""
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class InferenceConfig:
         reference: "total" is the branch's published scale, "interaction" leaves references out.
         forces: "conservative", "direct", or None for energies alone.
         every_branch: also evaluate the branches that have no weight.
-        compile: let torch compile the encoder.
+        compile: let torch compile energy and derivatives into one function.
         max_atoms: atoms in one batch; a larger structure is a batch alone.
     """
 
@@ -137,7 +137,12 @@ class Predictor:
         if self.config.forces == "direct" and not model.config.direct_forces:
             raise ValueError("this model has no direct force heads; use forces='conservative'")
         self.device = next(model.parameters()).device
-        self._runnable = compiled(model) if self.config.compile else model
+        self._infer: Callable[..., Prediction] = partial(infer, model)
+        if self.config.compile:
+            # loads torch's compiler, which nothing else needs
+            from hydracalc.models.tracing import TracedModel
+
+            self._infer = TracedModel(model)
 
     def predict(self, structures: Sequence[AtomicStructure]) -> list[StructurePrediction]:
         """Predictions in the order of the structures, which do not influence each other.
@@ -242,10 +247,10 @@ class Predictor:
             stress: also take the strain derivative; ignored unless forces are derivatives.
 
         Raises:
-            RuntimeError: the model was to be compiled and torch cannot.
+            RuntimeError: the model was to be compiled, and torch cannot on this machine or for
+                this encoder.
         """
-        return infer(
-            self.model,
+        return self._infer(
             graph,
             composition,
             forces=self.config.forces,
@@ -321,15 +326,6 @@ class Predictor:
                 raise ValueError(f"{_name(structure, index)}: {error}") from None
             edges.append(near)
         return collate(structures, cutoff, edges=edges).to(self.device)
-
-
-def compiled(model: HydraModel) -> HydraModel:
-    """The same model, weights shared, whose encoder torch compiles for structures of any size."""
-    twin = copy.copy(model)
-    # the copy has the model's own table of parts; it gets one of its own to differ in
-    twin._modules = dict(model._modules)
-    twin.encoder = cast(torch.nn.Module, torch.compile(model.encoder, dynamic=True))
-    return twin
 
 
 def has_stress(structure: AtomicStructure) -> bool:

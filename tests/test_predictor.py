@@ -1,5 +1,7 @@
 """Many structures at once: what each gets does not depend on its company."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from ase.build import bulk, molecule
 from builders import make_model
 
 from hydracalc.inputs import as_structure
+from hydracalc.models import tracing
 from hydracalc.predictor import InferenceConfig, Predictor
 
 METHANOL = "CH3OH"
@@ -214,33 +217,27 @@ def test_descriptors_do_not_turn_with_the_structure(shared):
     assert before.shape == (9, 16)
 
 
-def test_compiling_replaces_the_encoder_of_a_twin_alone(shared, monkeypatch):
-    asked = {}
-
-    def compile_(module, **options):
-        asked.update(options, module=module)
-        return module
-
-    monkeypatch.setattr(torch, "compile", compile_)
-    predictor = Predictor(shared, InferenceConfig(branch="organic", compile=True))
-    predictor.predict([as_structure(molecule("H2O"))])
-    assert asked == {"dynamic": True, "module": shared.encoder}
+def test_what_is_to_be_compiled_is_traced_and_gives_the_same(shared, monkeypatch):
+    """Here the traced function runs as it is; tests/models/test_tracing.py compiles one."""
+    traced = []
+    monkeypatch.setattr(tracing, "compile_traced", lambda graph: traced.append(graph) or graph)
+    structures = [as_structure(molecule("H2O")), as_structure(molecule("CH3OH"))]
+    for branch in ("organic", {"organic": 0.4, "general": 0.6}):
+        config = InferenceConfig(branch=branch, compile=True)
+        got = Predictor(shared, config).predict(structures)
+        want = Predictor(shared, replace(config, compile=False)).predict(structures)
+        for one, other in zip(got, want, strict=True):
+            np.testing.assert_allclose(one.forces, other.forces, atol=1e-10)
+            assert one.energy == pytest.approx(other.energy, abs=1e-10)
+    assert len(traced) == 2
 
 
 def test_a_machine_that_cannot_compile_says_so(shared, monkeypatch):
-    class Failed(RuntimeError):
-        __module__ = "torch._dynamo.exc"
+    def fails(*_arguments, **_options):
+        raise OSError("no such file")
 
-    class Broken(torch.nn.Module):
-        def __init__(self, module):
-            super().__init__()
-            self.module = module
-
-        def forward(self, graph):
-            raise Failed("no C++ compiler")
-
-    monkeypatch.setattr(torch, "compile", lambda module, **options: Broken(module))
+    monkeypatch.setattr(tracing, "standalone_compile", fails)
+    monkeypatch.setattr(tracing, "find_compiler", lambda: None)
     predictor = Predictor(shared, InferenceConfig(branch="organic", compile=True))
-    with pytest.raises(RuntimeError, match="use compile=False: no C\\+\\+ compiler"):
+    with pytest.raises(RuntimeError, match="no C\\+\\+ compiler found.*use compile=False"):
         predictor.predict([as_structure(molecule("H2O"))])
-    assert not isinstance(shared.encoder, Broken)

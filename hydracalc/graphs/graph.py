@@ -30,6 +30,7 @@ class AtomicGraph:
         names: the structures' own names, for messages.
         edge_vectors: from receiver to sender, Angstrom, (E, 3); set by `with_edge_vectors`.
         edge_lengths: Angstrom, (E,); set with them.
+        pair_index: what `pairs` gives, where it is known already, int64, (P,).
     """
 
     atomic_numbers: Tensor
@@ -50,6 +51,7 @@ class AtomicGraph:
     names: tuple[str, ...] = ()
     edge_vectors: Tensor | None = None
     edge_lengths: Tensor | None = None
+    pair_index: Tensor | None = None
 
     @property
     def num_atoms(self) -> int:
@@ -77,6 +79,18 @@ class AtomicGraph:
         a, b, c = self.cell.unbind(dim=1)
         # written out: torch.linalg.det takes longer for one cell than a layer of a model does
         return (a * torch.linalg.cross(b, c)).sum(dim=1).abs()
+
+    def pairs(self) -> Tensor:
+        """One edge of each pair of neighbors, ascending, int64, (P,).
+
+        Every pair has two edges, one to each atom; of an atom and its own image, one to each side.
+        """
+        if self.pair_index is not None:
+            return self.pair_index
+        own = self.senders == self.receivers
+        # of two opposite images the one whose first shift that is not zero is positive
+        forward = self.cell_shifts @ self.cell_shifts.new_tensor([1e8, 1e4, 1.0]) > 0
+        return ((self.senders > self.receivers) | (own & forward)).nonzero()[:, 0]
 
     def displacements(self) -> Tensor:
         """Vector of every edge from receiver to sender, Angstrom, float64, (E, 3)."""

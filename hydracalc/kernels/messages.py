@@ -1,7 +1,7 @@
 """PaiNN's sum over neighbors and its derivatives on the processor.
 
 The same three functions as `models.message_blocks`, on tensors in the processor's memory. Filters
-exist for one block of edges at a time, which stays in the cache.
+exist for one block of pairs at a time, which stays in the cache.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from torch import Tensor
 from hydracalc.kernels import message_loops as loops
 from hydracalc.kernels import threads
 
-# edges of one block for each thread: at 64 channels what is made of them fits a core's own cache
+# pairs of one block: at 64 channels what is made of them fits a core's own cache
 _BLOCK = 1024
 
 
@@ -24,12 +24,12 @@ class Inputs(NamedTuple):
 
     Attributes:
         gates: what each atom sends, (N, 3C).
-        radial: radial functions of each edge, (E, K).
+        radial: radial functions of each pair's distance, (P, K).
         mixing: filters are radial @ mixing, (K, 3C).
-        directions: from receiver to sender, (E, 3).
+        directions: from receiver to sender, (P, 3); the other way for the pair's second message.
         vectors: equivariant features, (N, 3, C); None where they are zero.
-        senders: of each edge, (E,).
-        receivers: of each edge, ascending, (E,).
+        senders: one atom of each pair, (P,).
+        receivers: the other, (P,).
     """
 
     gates: Tensor
@@ -42,6 +42,7 @@ class Inputs(NamedTuple):
 
 
 Gradients = tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor | None]
+Range = tuple[int, int]
 
 
 def sum_messages(inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -61,15 +62,16 @@ def add_messages(
         inputs: as of `sum_messages`.
         scalars: added to.
         vectors: added to.
-        filters: radial @ mixing, (E, 3C), where they are known; else made block by block.
+        filters: radial @ mixing, (P, 3C), where they are known; else made block by block.
     """
-    a, v = _array(inputs.gates), _array(inputs.vectors)
-    v = _NONE[a.dtype] if v is None else v
-    results = scalars.numpy(), vectors.numpy()
-    for block, j, i, parts in _blocks(inputs):
-        w = _array(inputs.radial[block] @ inputs.mixing if filters is None else filters[block])
-        work = partial(loops.add_messages, a, w, _array(inputs.directions[block]), v, j, i)
-        threads.run([partial(work, *part, *results) for part in parts])
+    parts = _shares(inputs)
+    totals = [(scalars, vectors)]
+    # pairs of several threads share atoms: every thread but the first adds to arrays of its own
+    totals += [(torch.zeros_like(scalars), torch.zeros_like(vectors)) for _ in parts[1:]]
+    threads.run([partial(_add, inputs, filters, *each) for each in zip(parts, totals, strict=True)])
+    for more_scalars, more_vectors in totals[1:]:
+        scalars += more_scalars
+        vectors += more_vectors
 
 
 def first_derivatives(
@@ -89,39 +91,16 @@ def first_derivatives(
         has_mixing: whether that of the mixing is wanted.
         filters: as of `add_messages`.
     """
-    gates, radial, mixing, directions, vectors, *_ = inputs
-    a, v, s, t = map(_array, (gates, vectors, of_shift, of_turn))
-    # several edges share a sender: every thread adds to arrays of its own
-    to_gates, to_vectors = _zeros(gates, inputs), _zeros(vectors, inputs)
-    to_radial, to_directions = torch.empty_like(radial), torch.empty_like(directions)
-    to_mixing = torch.zeros_like(mixing) if has_mixing else None
-    made = gates.new_zeros if vectors is None else gates.new_empty
-    for block, j, i, parts in _blocks(inputs):
-        w = _array(radial[block] @ mixing if filters is None else filters[block])
-        d, of_d = _array(directions[block]), to_directions[block].numpy()
-        of_filters = made(w.shape)
-        of_w = of_filters.numpy()
-
-        def work(thread: int, part: tuple[int, int]) -> None:
-            of_a = to_gates[thread].numpy()
-            loops.first_of_steer(a, w, d, j, i, s, t, *part, of_a, of_w, of_d)  # noqa: B023
-            if v is not None:
-                of_v = to_vectors[thread].numpy()
-                loops.first_of_stretch(a, w, v, j, i, t, *part, of_a, of_w, of_v)  # noqa: B023
-
-        threads.run([partial(work, *each) for each in enumerate(parts)])
-        torch.mm(of_filters, mixing.T, out=to_radial[block])
-        if to_mixing is not None:
-            to_mixing.addmm_(radial[block].T, of_filters)
-    of_vectors = None if vectors is None else _added(to_vectors)
-    return _added(to_gates), to_radial, to_mixing, to_directions, of_vectors
+    of_sums = of_shift.contiguous(), of_turn.contiguous()
+    of_pairs = torch.empty_like(inputs.radial), torch.zeros_like(inputs.directions)
+    work = partial(_first, inputs, of_sums, of_pairs, filters, has_mixing)
+    found = threads.run([partial(work, part) for part in _shares(inputs)])
+    to_gates, to_mixing, to_vectors = map(_added, zip(*found, strict=True))
+    return to_gates, of_pairs[0], to_mixing, of_pairs[1], to_vectors  # type: ignore[return-value]
 
 
 def second_derivatives(
-    inputs: Inputs,
-    of_shift: Tensor,
-    of_turn: Tensor,
-    h: Gradients,
+    inputs: Inputs, of_shift: Tensor, of_turn: Tensor, h: Gradients
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor | None, Tensor, Tensor]:
     """Gradients of gates, radial, mixing, directions, vectors, `of_shift` and `of_turn`.
 
@@ -131,61 +110,101 @@ def second_derivatives(
         of_turn: as of `first_derivatives`.
         h: gradients arriving at the results of `first_derivatives`; that of the mixing may be None.
     """
-    gates, radial, mixing, directions, vectors, *_ = inputs
-    h_gates, h_radial, h_mixing, h_directions, h_vectors = h
-    a, v, s, t = map(_array, (gates, vectors, of_shift, of_turn))
-    ha, hv = _array(h_gates), _array(h_vectors)
-    to_gates, to_vectors = _zeros(gates, inputs), _zeros(vectors, inputs)
-    to_radial, to_mixing = torch.empty_like(radial), torch.zeros_like(mixing)
-    to_directions = torch.empty_like(directions)
-    to_shift, to_turn = torch.zeros_like(of_shift), torch.zeros_like(of_turn)
-    of_s, of_t = to_shift.numpy(), to_turn.numpy()
-    made = gates.new_zeros if vectors is None else gates.new_empty
-    for block, j, i, parts in _blocks(inputs):
-        w, h_filters = _array(radial[block] @ mixing), h_radial[block] @ mixing
-        if h_mixing is not None:
-            h_filters.addmm_(radial[block], h_mixing)
-        hw, d, hd = map(_array, (h_filters, directions[block], h_directions[block]))
-        of_filters, to_filters = made(w.shape), made(w.shape)
-        of_w, to_w, of_d = of_filters.numpy(), to_filters.numpy(), to_directions[block].numpy()
-
-        def work(thread: int, part: tuple[int, int]) -> None:
-            of_a = to_gates[thread].numpy()
-            steer = a, w, d, j, i, s, t, ha, hw, hd, *part  # noqa: B023
-            loops.second_of_steer(*steer, of_a, of_w, to_w, of_d, of_s, of_t)  # noqa: B023
-            if v is not None:
-                stretch = a, w, v, j, i, t, ha, hw, hv, *part  # noqa: B023
-                of_v = to_vectors[thread].numpy()
-                loops.second_of_stretch(*stretch, of_a, of_w, to_w, of_v, of_t)  # noqa: B023
-
-        threads.run([partial(work, *each) for each in enumerate(parts)])
-        torch.mm(to_filters, mixing.T, out=to_radial[block])
-        if h_mixing is not None:
-            to_radial[block].addmm_(of_filters, h_mixing.T)
-        to_mixing.addmm_(radial[block].T, to_filters).addmm_(h_radial[block].T, of_filters)
-    of_vectors = None if vectors is None else _added(to_vectors)
-    of_edges = to_radial, to_mixing, to_directions
-    return _added(to_gates), *of_edges, of_vectors, to_shift, to_turn
+    of_sums = of_shift.contiguous(), of_turn.contiguous()
+    of_pairs = torch.empty_like(inputs.radial), torch.zeros_like(inputs.directions)
+    work = partial(_second, inputs, of_sums, h, of_pairs)
+    found = threads.run([partial(work, part) for part in _shares(inputs)])
+    to_gates, to_mixing, to_vectors, to_shift, to_turn = map(_added, zip(*found, strict=True))
+    of_edges = of_pairs[0], to_mixing, of_pairs[1]
+    return to_gates, *of_edges, to_vectors, to_shift, to_turn  # type: ignore[return-value]
 
 
 # what stands for vectors that are zero
 _NONE = {np.dtype(name): np.empty((0, 3, 0), dtype=name) for name in ("float32", "float64")}
 
 
-def _blocks(
+def _add(
+    inputs: Inputs, filters: Tensor | None, part: Range, totals: tuple[Tensor, Tensor]
+) -> None:
+    """Add the messages of some pairs."""
+    a, v = _array(inputs.gates), _array(inputs.vectors)
+    v = _NONE[a.dtype] if v is None else v
+    results = totals[0].numpy(), totals[1].numpy()
+    for block, ends in _blocks(inputs, part):
+        w = _array(inputs.radial[block] @ inputs.mixing if filters is None else filters[block])
+        loops.add_messages(a, w, _array(inputs.directions[block]), v, *ends, 0, len(w), *results)
+
+
+def _first(
     inputs: Inputs,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray, list[tuple[int, int]]]]:
-    """Each block of edges with its senders, receivers and the threads' shares."""
-    num_threads, num_edges = _threads(inputs), len(inputs.senders)
-    size = _BLOCK * num_threads
-    for start in range(0, num_edges, size):
-        block = slice(start, min(start + size, num_edges))
-        j, i = inputs.senders[block].numpy(), inputs.receivers[block].numpy()
-        yield block, j, i, threads.shares(i, num_threads)
+    of_sums: tuple[Tensor, Tensor],
+    of_pairs: tuple[Tensor, Tensor],
+    filters: Tensor | None,
+    has_mixing: bool,
+    part: Range,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """Gradients of gates, mixing and vectors by some pairs; sets those of the pairs themselves."""
+    gates, radial, mixing, directions, vectors, *_ = inputs
+    a, v, s, t = map(_array, (gates, vectors, *of_sums))
+    to_gates, to_vectors = torch.zeros_like(gates), _zeros(vectors)
+    to_mixing = torch.zeros_like(mixing) if has_mixing else None
+    of_a, of_v = to_gates.numpy(), _array(to_vectors)
+    for block, ends in _blocks(inputs, part):
+        w = _array(radial[block] @ mixing if filters is None else filters[block])
+        of_filters = gates.new_zeros(w.shape)
+        of_w, of_d, pairs = of_filters.numpy(), of_pairs[1][block].numpy(), (0, len(w))
+        steer = a, w, _array(directions[block]), *ends, s, t
+        loops.first_of_steer(*steer, *pairs, of_a, of_w, of_d)
+        if v is not None:
+            loops.first_of_stretch(a, w, v, *ends, t, *pairs, of_a, of_w, of_v)
+        torch.mm(of_filters, mixing.T, out=of_pairs[0][block])
+        if to_mixing is not None:
+            to_mixing.addmm_(radial[block].T, of_filters)
+    return to_gates, to_mixing, to_vectors
 
 
-def _threads(inputs: Inputs) -> int:
-    return threads.count(len(inputs.senders) * inputs.gates.shape[1] // 3)
+def _second(
+    inputs: Inputs,
+    of_sums: tuple[Tensor, Tensor],
+    h: Gradients,
+    of_pairs: tuple[Tensor, Tensor],
+    part: Range,
+) -> tuple[Tensor | None, ...]:
+    """Gradients of gates, mixing, vectors and `of_sums` by some pairs; sets those of the pairs."""
+    gates, radial, mixing, directions, vectors, *_ = inputs
+    h_gates, h_radial, h_mixing, h_directions, h_vectors = h
+    a, v, s, t, ha, hv = map(_array, (gates, vectors, *of_sums, h_gates, h_vectors))
+    to_gates, to_mixing, to_vectors = (_zeros(each) for each in (gates, mixing, vectors))
+    to_shift, to_turn = (_zeros(each) for each in of_sums)
+    of_a, of_v, of_s, of_t = map(_array, (to_gates, to_vectors, to_shift, to_turn))
+    for block, ends in _blocks(inputs, part):
+        w, h_filters = _array(radial[block] @ mixing), h_radial[block] @ mixing
+        if h_mixing is not None:
+            h_filters.addmm_(radial[block], h_mixing)
+        of_filters, to_filters = gates.new_zeros(w.shape), gates.new_zeros(w.shape)
+        hw, d, hd = map(_array, (h_filters, directions[block], h_directions[block]))
+        of_w, to_w, of_d = of_filters.numpy(), to_filters.numpy(), of_pairs[1][block].numpy()
+        steer, pairs = (a, w, d, *ends, s, t, ha, hw, hd), (0, len(w))
+        loops.second_of_steer(*steer, *pairs, of_a, of_w, to_w, of_d, of_s, of_t)
+        if v is not None:
+            stretch = a, w, v, *ends, t, ha, hw, hv
+            loops.second_of_stretch(*stretch, *pairs, of_a, of_w, to_w, of_v, of_t)
+        torch.mm(to_filters, mixing.T, out=of_pairs[0][block])
+        if h_mixing is not None:
+            of_pairs[0][block].addmm_(of_filters, h_mixing.T)
+        to_mixing.addmm_(radial[block].T, to_filters).addmm_(h_radial[block].T, of_filters)
+    return to_gates, to_mixing, to_vectors, to_shift, to_turn
+
+
+def _shares(inputs: Inputs) -> list[Range]:
+    return threads.shares(len(inputs.senders), inputs.gates.shape[1] // 3)
+
+
+def _blocks(inputs: Inputs, part: Range) -> Iterator[tuple[slice, tuple[np.ndarray, np.ndarray]]]:
+    """Each block of some pairs, with its senders and receivers."""
+    for start in range(*part, _BLOCK):
+        block = slice(start, min(start + _BLOCK, part[1]))
+        yield block, (inputs.senders[block].numpy(), inputs.receivers[block].numpy())
 
 
 def _array(tensor: Tensor | None) -> Any:  # noqa: ANN401  # an array where there is a tensor
@@ -196,11 +215,12 @@ def _array(tensor: Tensor | None) -> Any:  # noqa: ANN401  # an array where ther
     return (tensor if tensor.is_contiguous() else tensor.contiguous()).numpy()
 
 
-def _zeros(like: Tensor | None, inputs: Inputs) -> Any:  # noqa: ANN401  # as above
-    """Arrays of zeros, one for every thread."""
-    return None if like is None else like.new_zeros(_threads(inputs), *like.shape)
+def _zeros(like: Tensor | None) -> Any:  # noqa: ANN401  # as above
+    return None if like is None else torch.zeros_like(like)
 
 
-def _added(parts: Tensor) -> Tensor:
+def _added(parts: tuple[Tensor | None, ...]) -> Tensor | None:
     """Sum over threads, in their order."""
-    return parts[0] if len(parts) == 1 else parts.sum(dim=0)
+    if len(parts) == 1 or parts[0] is None:
+        return parts[0]
+    return torch.stack(parts).sum(dim=0)  # type: ignore[arg-type]

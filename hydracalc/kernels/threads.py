@@ -1,54 +1,54 @@
-"""Loops over edges shared out among as many threads as torch is given."""
+"""Loops over pairs or atoms shared out among as many threads as torch is given.
+
+A thread is worth waking only for much work: on a busy machine it may have to wait for its turn
+longer than a small loop takes. While ours run, the calling thread rests and they call torch on one
+thread each, so that there are never more threads than torch was given.
+"""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
+from itertools import pairwise
+from typing import TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-# work below this, in edges times channels, is done sooner than a second thread wakes up
-_WORTH_A_THREAD = 40_000
+Result = TypeVar("Result")
+
+# rows times channels for which a thread is woken: some milliseconds of work
+_WORTH_A_THREAD = 1_000_000
 # every thread has arrays of its own to add to, so their number is bounded
-_MOST_THREADS = 8
+_MOST_THREADS = 16
 
 
-def count(work: int) -> int:
-    """Threads worth waking for some work, in edges times channels; at least one."""
-    useful = work // _WORTH_A_THREAD
-    return 1 if useful < 2 else min(torch.get_num_threads(), useful, _MOST_THREADS)
-
-
-def shares(receivers: np.ndarray, num_threads: int) -> list[tuple[int, int]]:
-    """Ranges of edges for the threads; no receiver is in two of them.
+def shares(num_rows: int, num_channels: int) -> list[tuple[int, int]]:
+    """Ranges of rows, one for each thread worth waking; at least one.
 
     Args:
-        receivers: of every edge, ascending, (E,).
-        num_threads: at most so many ranges.
+        num_rows: rows of the arrays that a loop goes through.
+        num_channels: numbers in each row.
 
     Returns:
-        first edge of each range and the edge after its last; at least one range.
+        the first row of each range and the row after its last.
     """
-    num_edges = len(receivers)
-    cuts = [0]
-    for part in range(1, num_threads):
-        edge = part * num_edges // num_threads
-        cuts.append(int(np.searchsorted(receivers, receivers[edge])))
-    cuts.append(num_edges)
-    return [(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True) if a < b] or [(0, num_edges)]
+    useful = num_rows * num_channels // _WORTH_A_THREAD
+    count = 1 if useful < 2 else min(torch.get_num_threads(), useful, _MOST_THREADS)
+    return list(pairwise(num_rows * part // count for part in range(count + 1)))
 
 
-def run(tasks: list[Callable[[], None]]) -> None:
-    """Do the tasks at the same time, the last one in the calling thread."""
+def run(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
+    """What the tasks return, done at the same time; one alone is done in the calling thread."""
     if len(tasks) == 1:
-        tasks[0]()
-        return
-    waiting = [_pool(os.getpid()).submit(task) for task in tasks[:-1]]
-    tasks[-1]()
-    for each in waiting:
-        each.result()
+        return [tasks[0]()]
+    num_threads = torch.get_num_threads()
+    # each thread has its own say on whether torch keeps what derivatives need
+    waiting = [_pool(os.getpid()).submit(torch.no_grad()(task)) for task in tasks]
+    results = [each.result() for each in waiting]
+    if torch.get_num_threads() != num_threads:
+        torch.set_num_threads(num_threads)
+    return results
 
 
 def over_rows(like: Tensor, work: Callable[..., None], *arrays: Tensor) -> None:
@@ -59,16 +59,17 @@ def over_rows(like: Tensor, work: Callable[..., None], *arrays: Tensor) -> None:
         work: takes the first row, the row after the last, and the arrays.
         arrays: results, and what else comes after the rows.
     """
-    rows, given = len(like), [each.numpy() for each in arrays]
-    num_threads = count(like.numel())
-    if num_threads == 1:
-        work(0, rows, *given)
-        return
-    cuts = [rows * part // num_threads for part in range(num_threads + 1)]
-    run([partial(work, *cuts[t : t + 2], *given) for t in range(num_threads)])
+    given = [each.numpy() for each in arrays]
+    parts = shares(len(like), like.numel() // max(len(like), 1))
+    run([partial(work, *part, *given) for part in parts])
 
 
 @lru_cache(maxsize=1)
 def _pool(_process: int) -> ThreadPoolExecutor:
     """Threads of this process: those of the parent do not live on in a forked child."""
-    return ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="hydracalc-edges")
+    return ThreadPoolExecutor(
+        _MOST_THREADS,
+        thread_name_prefix="hydracalc-loops",
+        initializer=torch.set_num_threads,
+        initargs=(1,),
+    )

@@ -181,7 +181,7 @@ def infer(
         pressed = derivatives.stress(gradient, graph.edge_vectors, graph) if stress else None
     if forces != "conservative":
         found = None if forces is None else _direct_forces(model, graph, features, composition)
-    return _prediction(
+    return predicted(
         graph, composition, energies, by_branch, reference, forces=found, stress=pressed
     )
 
@@ -221,7 +221,7 @@ def _direct_forces(
     return derivatives.freed_of_mean(mixed, graph)
 
 
-def _prediction(
+def predicted(
     graph: AtomicGraph,
     composition: Composition,
     energies: Tensor,
@@ -229,6 +229,16 @@ def _prediction(
     reference: str,
     **derived: Tensor | None,
 ) -> Prediction:
+    """What is said of the structures, of the energies of their atoms.
+
+    Args:
+        graph: the batch.
+        composition: of it.
+        energies: of atoms beyond the references, eV, float64, (N,).
+        by_branch: the same in each branch, (b, N).
+        reference: "total" adds the references back, "interaction" leaves them out.
+        derived: forces and stress.
+    """
     interaction = graph.sum_over_structures(energies)
     branch_energy = None
     if composition.branch_reference is not None:

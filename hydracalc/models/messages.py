@@ -1,17 +1,19 @@
 """PaiNN's sum over neighbors, with its first and second derivatives written out.
 
 Left to autograd, a dozen arrays of the size of all edges would be made and kept. Here every
-derivative passes over the edges once and keeps only its inputs: on the processor in compiled loops,
+derivative passes over the pairs once and keeps only its inputs: on the processor in compiled loops,
 elsewhere in blocks of torch's own operations.
 
-For an edge from receiver i to sender j with gates a_j (N, 3C), filter w = radial @ mixing (E, 3C),
-direction d (E, 3) and vectors v_j (N, 3, C), the product p = a_j * w has three parts p1, p2, p3 and
+For a message to receiver i from sender j with gates a_j (N, 3C), filter w = radial @ mixing (P,
+3C), direction d (P, 3) and vectors v_j (N, 3, C), the product p = a_j * w has three parts p1, p2, p3 and
 
     shift_i = sum_j p1             turn_i[x] = sum_j p2 d[x] + p3 v_j[x]
 
-In the derivatives, g = (gradient of the sums with respect to p) and t = the gradient arriving at
-turn_i. Gradients h of the first derivatives enter the second ones through q = h_gates * w +
-h_w * a_j, as p does in the sums, and through r, which is to h as g is to directions and vectors.
+The atoms of a pair are each other's neighbors: the same filter serves the message from i to j,
+whose direction is -d. In the derivatives, g = (gradient of the sums with respect to p) and t = the
+gradient arriving at turn_i. Gradients h of the first derivatives enter the second ones through
+q = h_gates * w + h_w * a_j, as p does in the sums, and through r, which is to h as g is to
+directions and vectors.
 """
 
 from types import ModuleType
@@ -22,8 +24,10 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hydracalc.kernels import messages as loops
+from hydracalc.kernels.jit import readable
 from hydracalc.kernels.messages import Inputs
 from hydracalc.models import message_blocks as blocks
+from hydracalc.models import traced_ops
 
 
 def sum_messages(inputs: Inputs) -> tuple[Tensor, Tensor]:
@@ -41,8 +45,10 @@ def sum_messages(inputs: Inputs) -> tuple[Tensor, Tensor]:
 
 
 def _engine(tensor: Tensor) -> ModuleType:
-    """The module that does the sums where the tensor lies."""
-    return loops if tensor.device.type == "cpu" else blocks
+    """The module that does the sums where the tensor lies; a traced one lies nowhere."""
+    if readable(tensor):
+        return loops
+    return blocks if type(tensor) is torch.Tensor else traced_ops
 
 
 class _SumMessages(torch.autograd.Function):

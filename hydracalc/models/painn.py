@@ -34,26 +34,24 @@ class Message(nn.Module):
         self.scale = config.num_neighbors**-0.5
 
     def forward(
-        self, scalars: Tensor, vectors: Tensor | None, graph: AtomicGraph, edges: "Edges"
+        self, scalars: Tensor, vectors: Tensor | None, pairs: "Pairs"
     ) -> tuple[Tensor, Tensor]:
         """Sum the messages arriving at each atom.
 
         Args:
             scalars: invariant features, (N, C).
             vectors: equivariant features, (N, 3, C); None in the first layer, where they are zero.
-            graph: edges with vectors pointing to the neighbor.
-            edges: radial basis and direction of each edge.
+            pairs: of neighbors, with radial basis and direction.
 
         Returns:
             increments of scalars, (N, C), and of vectors, (N, 3, C).
         """
         # (N, 3C): shift, steer and stretch of Fig. 2b; sums are never done in less than float32
-        gates = self.neighbor_net(scalars).to(edges.radial.dtype)
+        gates = self.neighbor_net(scalars).to(pairs.radial.dtype)
         # (K, 3C): what turns radial functions into filters, zero at the cutoff as they are
         mixing = self.radial_filter.weight.T.contiguous()
-        ends = graph.senders, graph.receivers
         shift, turn = sum_messages(
-            Inputs(gates, edges.radial, mixing, edges.directions, vectors, *ends)
+            Inputs(gates, pairs.radial, mixing, pairs.directions, vectors, *pairs.ends)
         )
         return shift * self.scale, turn * self.scale
 
@@ -77,14 +75,21 @@ class Update(nn.Module):
         return combine(gates.to(vectors.dtype), overlap, mixed)
 
 
-class Edges:
-    """Radial basis, (E, K), and direction to the neighbor, (E, 3), of every edge."""
+class Pairs:
+    """Pairs of neighbors, P of them: each one's atoms, radial basis and direction.
+
+    Two atoms of a pair are as far from each other as each other, so half of the edges do.
+    """
 
     def __init__(self, graph: AtomicGraph, basis: BesselBasis) -> None:
         assert graph.edge_vectors is not None
         assert graph.edge_lengths is not None
-        self.radial = basis(graph.edge_lengths)
-        self.directions = graph.edge_vectors / graph.edge_lengths[:, None]
+        chosen = graph.pairs()
+        lengths = graph.edge_lengths.index_select(0, chosen)
+        self.radial = basis(lengths)  # (P, K)
+        # from receiver to sender, (P, 3)
+        self.directions = graph.edge_vectors.index_select(0, chosen) / lengths[:, None]
+        self.ends = graph.senders[chosen], graph.receivers[chosen]
 
 
 class PaiNN(nn.Module):
@@ -101,11 +106,11 @@ class PaiNN(nn.Module):
 
     def forward(self, graph: AtomicGraph) -> Features:
         """Features of every atom: scalars (N, C), vectors (N, 3, C)."""
-        edges = Edges(graph, self.basis)
+        pairs = Pairs(graph, self.basis)
         scalars = self.embedding(graph)  # (N, C)
         vectors: Tensor | None = None
         for message, update in zip(self.messages, self.updates, strict=True):
-            shift, turn = message(scalars, vectors, graph, edges)
+            shift, turn = message(scalars, vectors, pairs)
             scalars = scalars + shift
             vectors = turn if vectors is None else vectors + turn
             shift, turn = update(scalars, vectors)

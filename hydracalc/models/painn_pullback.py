@@ -73,7 +73,7 @@ class _Kept(NamedTuple):
     """What a layer's derivatives need of its forward pass."""
 
     inputs: Inputs
-    filters: Tensor | None  # (E, 3C)
+    filters: Tensor | None  # (P, 3C)
     sent: Tensor  # (N, C), before the nonlinearity that makes gates of it
     mixed: np.ndarray  # (N, 3, 2C)
     length: np.ndarray  # (N, C)
@@ -103,16 +103,18 @@ class PaiNNPullback:
         """
         assert graph.edge_vectors is not None
         assert graph.edge_lengths is not None
-        lengths = graph.edge_lengths
+        chosen = graph.pairs()
+        lengths = graph.edge_lengths.index_select(0, chosen)  # (P,)
         radial = lengths.new_empty(len(lengths), len(self.layers[0].mixing))
-        slopes, directions = torch.empty_like(radial), graph.edge_vectors / lengths[:, None]
+        slopes = torch.empty_like(radial)
+        directions = graph.edge_vectors.index_select(0, chosen) / lengths[:, None]
         bessel = partial(edge_loops.bessel, lengths.numpy(), self.cutoff, ENVELOPE_EXPONENT)
         threads.over_rows(radial, bessel, radial, slopes)
-        edges = radial, directions, graph.senders, graph.receivers
+        pairs = radial, directions, graph.senders[chosen], graph.receivers[chosen]
         scalars, vectors = start.clone(), None
         kept = []
         for layer in self.layers:
-            vectors, state = _forward(layer, scalars, vectors, edges)
+            vectors, state = _forward(layer, scalars, vectors, pairs)
             kept.append(state)
 
         def pullback(of_scalars: Tensor) -> Tensor:
@@ -121,13 +123,14 @@ class PaiNNPullback:
             given = to_radial, slopes, to_directions, directions, lengths
             work = partial(edge_loops.gradient, *(each.numpy() for each in given))
             threads.over_rows(to_radial, work, result)
-            return result
+            # the energy is a function of one edge of each pair
+            return result.new_zeros(graph.num_edges, 3).index_copy_(0, chosen, result)
 
         assert vectors is not None  # a config has at least one layer
         return Features(scalars=scalars, vectors=vectors), pullback
 
     def _back(self, kept: list[_Kept], of_scalars: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients of the radial functions, (E, K), and of the directions, (E, 3)."""
+        """Gradients of the radial functions, (P, K), and of the directions, (P, 3)."""
         of_scalars = of_scalars.clone(memory_format=torch.contiguous_format)
         of_vectors = torch.zeros_like(of_scalars[:, None].expand(-1, 3, -1).contiguous())
         to_radial: Any = 0
@@ -146,10 +149,10 @@ class PaiNNPullback:
 
 
 def _forward(
-    layer: _Layer, scalars: Tensor, vectors: Tensor | None, edges: tuple[Tensor, ...]
+    layer: _Layer, scalars: Tensor, vectors: Tensor | None, pairs: tuple[Tensor, ...]
 ) -> tuple[Tensor, _Kept]:
     """One round of messages and its update: new vectors; the scalars are overwritten."""
-    radial, directions, *ends = edges
+    radial, directions, *ends = pairs
     num_atoms, channels = scalars.shape
     sent, gates = layer.neighbor_net(scalars)  # (N, C), (N, 3C)
     inputs = Inputs(gates, radial, layer.mixing, directions, vectors, *ends)

@@ -1,7 +1,7 @@
 """PaiNN's update between its matrix products, with its first and second derivatives written out.
 
-On the processor compiled loops go through the atoms once for each derivative; elsewhere torch's own
-operations do, and autograd derives them.
+On the processor compiled loops go through the atoms once for each derivative; elsewhere, and in
+what is traced, torch's own operations do, and autograd derives them.
 """
 
 from functools import partial
@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from hydracalc.kernels import threads
 from hydracalc.kernels import update_loops as loops
+from hydracalc.kernels.jit import readable
 
 
 def measure(mixed: Tensor, floor: float) -> tuple[Tensor, Tensor]:
@@ -25,7 +26,7 @@ def measure(mixed: Tensor, floor: float) -> tuple[Tensor, Tensor]:
     Returns:
         sqrt(sum (V v)^2 + floor), (N, C), and sum (U v)(V v), (N, C).
     """
-    if mixed.device.type == "cpu":
+    if readable(mixed):
         return _Measure.apply(mixed, floor)
     turned, measured = mixed.chunk(2, dim=-1)
     lengths = torch.sqrt(measured.square().sum(dim=1) + floor)
@@ -40,7 +41,7 @@ def combine(gates: Tensor, overlap: Tensor, mixed: Tensor) -> tuple[Tensor, Tens
         overlap: of the mixed vectors, (N, C).
         mixed: U v and V v side by side, (N, 3, 2C).
     """
-    if mixed.device.type == "cpu":
+    if readable(mixed):
         return _Combine.apply(gates, overlap, mixed)
     shift, product, stretch = gates.chunk(3, dim=-1)
     return shift + product * overlap, stretch[:, None, :] * mixed.chunk(2, dim=-1)[0]

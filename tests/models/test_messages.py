@@ -13,7 +13,9 @@ N, E, C, K = 5, 14, 2, 3
 
 def plain(inputs):
     """The sum as the paper writes it, one array an operation."""
-    gates, radial, mixing, directions, vectors, senders, receivers = inputs
+    gates, radial, mixing, directions, vectors, one, other = inputs
+    senders, receivers = torch.cat([one, other]), torch.cat([other, one])
+    radial, directions = torch.cat([radial, radial]), torch.cat([directions, -directions])
     p1, p2, p3 = (gates.index_select(0, senders) * (radial @ mixing)).chunk(3, dim=1)
     moved = p2[:, None] * directions[:, :, None]
     if vectors is not None:
