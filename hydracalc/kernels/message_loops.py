@@ -136,13 +136,43 @@ def first_of_stretch(
 
 
 @compiled
+def second_of_shift(
+    gates: Array,
+    filters: Array,
+    senders: Array,
+    receivers: Array,
+    of_shift: Array,
+    h_gates: Array,
+    h_filters: Array,
+    first: int,
+    last: int,
+    to_gates: Array,
+    of_filters: Array,
+    to_filters: Array,
+    to_shift: Array,
+) -> None:
+    """Second derivatives of what p1 carries, and the first ones of the filters."""
+    channels = of_shift.shape[1]
+    for e in range(first, last):
+        for side in range(2):
+            i, j = receivers[e], senders[e]
+            if side == 1:
+                i, j = j, i
+            for c in range(channels):
+                to_shift[i, c] += h_gates[j, c] * filters[e, c] + h_filters[e, c] * gates[j, c]
+                of_filters[e, c] += of_shift[i, c] * gates[j, c]
+            for c in range(channels):
+                to_filters[e, c] += of_shift[i, c] * h_gates[j, c]
+                to_gates[j, c] += of_shift[i, c] * h_filters[e, c]
+
+
+@compiled
 def second_of_steer(
     gates: Array,
     filters: Array,
     directions: Array,
     senders: Array,
     receivers: Array,
-    of_shift: Array,
     of_turn: Array,
     h_gates: Array,
     h_filters: Array,
@@ -153,11 +183,10 @@ def second_of_steer(
     of_filters: Array,
     to_filters: Array,
     to_directions: Array,
-    to_shift: Array,
     to_turn: Array,
 ) -> None:
-    """Second derivatives of what p1 and p2 carry, and the first ones of the filters."""
-    channels = of_shift.shape[1]
+    """Second derivatives of what p2 carries, and the first ones of the filters."""
+    channels = of_turn.shape[2]
     p, q = np.empty(channels, gates.dtype), np.empty(channels, gates.dtype)
     g, r = np.empty(channels, gates.dtype), np.empty(channels, gates.dtype)
     for e in range(first, last):
@@ -167,12 +196,6 @@ def second_of_steer(
             hx, hy, hz = h_directions[e, 0], h_directions[e, 1], h_directions[e, 2]
             if side == 1:
                 i, j, x, y, z, hx, hy, hz = j, i, -x, -y, -z, -hx, -hy, -hz
-            for c in range(channels):
-                to_shift[i, c] += h_gates[j, c] * filters[e, c] + h_filters[e, c] * gates[j, c]
-                of_filters[e, c] += of_shift[i, c] * gates[j, c]
-            for c in range(channels):
-                to_filters[e, c] += of_shift[i, c] * h_gates[j, c]
-                to_gates[j, c] += of_shift[i, c] * h_filters[e, c]
             for c in range(channels):
                 k = channels + c
                 p[c] = gates[j, k] * filters[e, k]

@@ -184,8 +184,10 @@ def _second(
         of_filters, to_filters = gates.new_zeros(w.shape), gates.new_zeros(w.shape)
         hw, d, hd = map(_array, (h_filters, directions[block], h_directions[block]))
         of_w, to_w, of_d = of_filters.numpy(), to_filters.numpy(), of_pairs[1][block].numpy()
-        steer, pairs = (a, w, d, *ends, s, t, ha, hw, hd), (0, len(w))
-        loops.second_of_steer(*steer, *pairs, of_a, of_w, to_w, of_d, of_s, of_t)
+        pairs = 0, len(w)
+        loops.second_of_shift(a, w, *ends, s, ha, hw, *pairs, of_a, of_w, to_w, of_s)
+        steer = a, w, d, *ends, t, ha, hw, hd
+        loops.second_of_steer(*steer, *pairs, of_a, of_w, to_w, of_d, of_t)
         if v is not None:
             stretch = a, w, v, *ends, t, ha, hw, hv
             loops.second_of_stretch(*stretch, *pairs, of_a, of_w, to_w, of_v, of_t)

@@ -5,7 +5,8 @@ derivative passes over the pairs once and keeps only its inputs: on the processo
 elsewhere in blocks of torch's own operations.
 
 For a message to receiver i from sender j with gates a_j (N, 3C), filter w = radial @ mixing (P,
-3C), direction d (P, 3) and vectors v_j (N, 3, C), the product p = a_j * w has three parts p1, p2, p3 and
+3C), direction d (P, 3) and vectors v_j (N, 3, C), the product p = a_j * w has three parts p1, p2,
+p3 and
 
     shift_i = sum_j p1             turn_i[x] = sum_j p2 d[x] + p3 v_j[x]
 
