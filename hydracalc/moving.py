@@ -100,7 +100,10 @@ class MovingStructure:
             senders=torch.from_numpy(edges.senders).to(device),
             receivers=torch.from_numpy(edges.receivers).to(device),
             cell_shifts=torch.from_numpy(edges.cell_shifts).to(device, torch.float64),
-            edge_vectors=None
-            if edges.displacements is None
-            else torch.from_numpy(edges.displacements).to(device),
+            edge_vectors=_tensor(edges.displacements, device),
+            pair_index=_tensor(edges.pair_index, device),
         )
+
+
+def _tensor(array: np.ndarray | None, device: torch.device) -> Tensor | None:
+    return None if array is None else torch.from_numpy(array).to(device)

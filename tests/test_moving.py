@@ -89,7 +89,8 @@ def test_an_unsupported_structure_leaves_nothing_behind(shared):
 def test_gradients_of_parameters_are_not_kept(shared):
     prediction = MovingStructure(Predictor(make_model()), 0.5).predictor
     graph = prediction._graph([as_structure(molecule("H2O"))])
-    found = prediction.run(graph, prediction.weights(graph), stress=False)
+    composition = prediction.compose(graph, prediction.weights(graph))
+    found = prediction.run(graph, composition, stress=False)
     assert not found.energy.requires_grad
     assert isinstance(found.forces, torch.Tensor)
     assert not found.forces.requires_grad

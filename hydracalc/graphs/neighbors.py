@@ -25,12 +25,14 @@ class Edges:
         receivers: the atom that the edge belongs to, ascending, int64, (E,).
         cell_shifts: whole lattice vectors added to the neighbor, int64, (E, 3).
         displacements: from receiver to sender, Angstrom, (E, 3), where they are known already.
+        pair_index: one edge of each pair, int64, (P,), where it is known already.
     """
 
     senders: np.ndarray
     receivers: np.ndarray
     cell_shifts: np.ndarray
     displacements: np.ndarray | None = None
+    pair_index: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.senders)

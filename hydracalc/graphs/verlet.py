@@ -98,10 +98,11 @@ class VerletList:
         if self.skin == 0:
             return kept.edges
         edges = kept.edges
-        chosen, vectors = np.empty(len(edges), dtype=np.int64), np.empty((len(edges), 3))
+        chosen, one_way = np.empty((2, len(edges)), dtype=np.int64)
+        vectors = np.empty((len(edges), 3))
         lattice = np.ascontiguousarray(cell if kept.pbc.any() else np.zeros((3, 3)))
         ends = edges.senders, edges.receivers
-        count = keep_near(
+        count, num_pairs = keep_near(
             np.ascontiguousarray(positions),
             lattice,
             *ends,
@@ -109,6 +110,7 @@ class VerletList:
             self.cutoff,
             chosen,
             vectors,
+            one_way,
         )
         near = chosen[:count]
         return Edges(
@@ -116,4 +118,5 @@ class VerletList:
             receivers=edges.receivers.take(near),
             cell_shifts=edges.cell_shifts.take(near, axis=0),
             displacements=vectors[:count],
+            pair_index=one_way[:num_pairs],
         )

@@ -105,3 +105,12 @@ def gradient(
         for axis in range(3):
             sideways = of_directions[e, axis] - turning * directions[e, axis]
             result[e, axis] = sideways / lengths[e] + along * directions[e, axis]
+
+
+@compiled
+def add_forces(gradient: Array, senders: Array, receivers: Array, forces: Array) -> None:
+    """Add to the forces, (N, 3), what the gradient of the edge vectors, (E, 3), means for them."""
+    for e in range(gradient.shape[0]):
+        for axis in range(3):
+            forces[receivers[e], axis] += gradient[e, axis]
+            forces[senders[e], axis] -= gradient[e, axis]

@@ -6,6 +6,7 @@ exist for one block of pairs at a time, which stays in the cache.
 
 from collections.abc import Iterator
 from functools import partial
+from types import EllipsisType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -202,8 +203,13 @@ def _shares(inputs: Inputs) -> list[Range]:
     return threads.shares(len(inputs.senders), inputs.gates.shape[1] // 3)
 
 
-def _blocks(inputs: Inputs, part: Range) -> Iterator[tuple[slice, tuple[np.ndarray, np.ndarray]]]:
-    """Each block of some pairs, with its senders and receivers."""
+def _blocks(
+    inputs: Inputs, part: Range
+) -> Iterator[tuple[slice | EllipsisType, tuple[np.ndarray, np.ndarray]]]:
+    """Each block of some pairs, with its senders and receivers; all pairs at once where few."""
+    if part[1] - part[0] == len(inputs.senders) <= _BLOCK:
+        yield ..., (inputs.senders.numpy(), inputs.receivers.numpy())
+        return
     for start in range(*part, _BLOCK):
         block = slice(start, min(start + _BLOCK, part[1]))
         yield block, (inputs.senders[block].numpy(), inputs.receivers[block].numpy())

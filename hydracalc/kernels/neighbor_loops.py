@@ -1,4 +1,4 @@
-"""Which pairs of a list are near now."""
+"""Which edges of a list are near now."""
 
 import numpy as np
 
@@ -17,20 +17,24 @@ def keep_near(
     cutoff: float,
     chosen: Array,
     displacements: Array,
-) -> int:
-    """Number of pairs nearer than the cutoff; their places and vectors come first in the results.
+    one_way: Array,
+) -> tuple[int, int]:
+    """Number of edges nearer than the cutoff, and of those that stand for a pair.
+
+    Places and vectors of the near edges come first in the results.
 
     Args:
         positions: Angstrom, (N, 3).
         cell: lattice vectors as rows, Angstrom, (3, 3).
-        senders: the neighbor of each pair, (E,).
-        receivers: the atom that each pair belongs to, (E,).
+        senders: the neighbor of each edge, (E,).
+        receivers: the atom that each edge belongs to, (E,).
         shifts: whole lattice vectors added to the neighbor, float64, (E, 3).
         cutoff: Angstrom.
-        chosen: places of the near pairs, int64, (E,).
+        chosen: places of the near edges, int64, (E,).
         displacements: from receiver to sender, Angstrom, (E, 3).
+        one_way: which of the near edges stand for a pair, as `AtomicGraph.pairs`, int64, (E,).
     """
-    count = 0
+    count, num_pairs = 0, 0
     for e in range(len(senders)):
         i, j = receivers[e], senders[e]
         a, b, c = shifts[e, 0], shifts[e, 1], shifts[e, 2]
@@ -42,5 +46,8 @@ def keep_near(
             displacements[count, 0] = x
             displacements[count, 1] = y
             displacements[count, 2] = z
+            if j > i or (j == i and a * 1e8 + b * 1e4 + c > 0):
+                one_way[num_pairs] = count
+                num_pairs += 1
             count += 1
-    return count
+    return count, num_pairs

@@ -34,7 +34,9 @@ def shares(num_rows: int, num_channels: int) -> list[tuple[int, int]]:
         the first row of each range and the row after its last.
     """
     useful = num_rows * num_channels // _WORTH_A_THREAD
-    count = 1 if useful < 2 else min(torch.get_num_threads(), useful, _MOST_THREADS)
+    if useful < 2:
+        return [(0, num_rows)]
+    count = min(torch.get_num_threads(), useful, _MOST_THREADS)
     return list(pairwise(num_rows * part // count for part in range(count + 1)))
 
 
@@ -60,7 +62,11 @@ def over_rows(like: Tensor, work: Callable[..., None], *arrays: Tensor) -> None:
         arrays: results, and what else comes after the rows.
     """
     given = [each.numpy() for each in arrays]
-    parts = shares(len(like), like.numel() // max(len(like), 1))
+    num_rows = like.shape[0]
+    if like.numel() < 2 * _WORTH_A_THREAD:  # as `shares` would have it, sooner
+        work(0, num_rows, *given)
+        return
+    parts = shares(num_rows, like.numel() // num_rows)
     run([partial(work, *part, *given) for part in parts])
 
 

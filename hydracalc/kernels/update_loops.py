@@ -81,14 +81,14 @@ def second_of_measure(
 def combine(
     gates: Array, over: Array, mixed: Array, first: int, last: int, shift: Array, turn: Array
 ) -> None:
-    """Increments of scalars, (N, C), and of vectors, (N, 3, C)."""
+    """Add the increments to scalars, (N, C), and to vectors, (N, 3, C)."""
     channels = over.shape[1]
     for n in range(first, last):
         for c in range(channels):
-            shift[n, c] = gates[n, c] + gates[n, channels + c] * over[n, c]
+            shift[n, c] += gates[n, c] + gates[n, channels + c] * over[n, c]
         for axis in range(3):
             for c in range(channels):
-                turn[n, axis, c] = gates[n, 2 * channels + c] * mixed[n, axis, c]
+                turn[n, axis, c] += gates[n, 2 * channels + c] * mixed[n, axis, c]
 
 
 @compiled

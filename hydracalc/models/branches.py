@@ -85,31 +85,45 @@ class StackedMLP(nn.Module):
             hidden = nn.functional.silu(layer(hidden, branches))
         return self.layers[-1](hidden, branches)
 
-    def with_pullback(
-        self, inputs: Tensor, branches: slice
-    ) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Outputs of some branches, and what carries their gradient to the inputs.
+    def of_some(self, branches: slice) -> "HeadPullback":
+        """The networks of some branches, for inference."""
+        return HeadPullback(
+            [(layer.weight[branches], layer.bias[branches]) for layer in self.layers]  # type: ignore[index]
+        )
+
+
+class HeadPullback:
+    """Networks of some branches whose weights stay as they are.
+
+    Args:
+        layers: weight, (b, in, out), and bias, (b, 1, out), of each layer.
+    """
+
+    def __init__(self, layers: Sequence[tuple[Tensor, Tensor]]) -> None:
+        self.layers = list(layers)
+        self.back = [weight.mT for weight, _ in reversed(self.layers)]
+
+    def __call__(self, inputs: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Outputs, and what carries their gradient to the inputs.
 
         Args:
-            inputs: (n, in); weights are not differentiated.
-            branches: which, b of them.
+            inputs: (n, in).
 
         Returns:
             outputs, (b, n, out); a function from their gradient to that of the inputs, (n, in).
         """
-        hidden, before = inputs[None], []
-        weights = [layer.weight[branches] for layer in self.layers]  # type: ignore[index]
-        for layer in self.layers[:-1]:
-            before.append(layer(hidden, branches))
+        hidden, before = inputs.expand(len(self.layers[0][0]), -1, -1), []
+        for weight, bias in self.layers[:-1]:
+            before.append(torch.baddbmm(bias, hidden, weight))
             hidden = nn.functional.silu(before[-1])
 
         def pullback(of_outputs: Tensor) -> Tensor:
             gradient = of_outputs
-            for weight, state in zip(reversed(weights[1:]), reversed(before), strict=True):
-                gradient = torch.ops.aten.silu_backward(torch.matmul(gradient, weight.mT), state)
-            return torch.matmul(gradient, weights[0].mT).sum(dim=0)
+            for weight, state in zip(self.back, reversed(before), strict=False):
+                gradient = torch.ops.aten.silu_backward(torch.bmm(gradient, weight), state)
+            return torch.bmm(gradient, self.back[-1]).sum(dim=0)
 
-        return self.layers[-1](hidden, branches), pullback
+        return torch.baddbmm(self.layers[-1][1], hidden, self.layers[-1][0]), pullback
 
 
 class Float64Table(nn.Module):

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 
 from hydracalc.graphs.graph import AtomicGraph
+from hydracalc.kernels import edge_loops
+from hydracalc.kernels.jit import readable
 
 
 def edge_gradient(energy: Tensor, edge_vectors: Tensor, *, keep_graph: bool) -> Tensor:
@@ -28,6 +30,11 @@ def forces(gradient: Tensor, graph: AtomicGraph) -> Tensor:
     An edge vector points from receiver to sender, so its receiver feels plus the gradient and its
     sender minus the gradient.
     """
+    if readable(gradient) and not gradient.requires_grad:
+        total = gradient.new_zeros(graph.num_atoms, 3)
+        ends = graph.senders.numpy(), graph.receivers.numpy()
+        edge_loops.add_forces(gradient.contiguous().numpy(), *ends, total.numpy())
+        return total
     return graph.sum_to_receivers(gradient).index_add(0, graph.senders, gradient, alpha=-1)
 
 

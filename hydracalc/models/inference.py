@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import derivatives
+from hydracalc.models.branches import HeadPullback
 from hydracalc.models.encoder import Features, Pullback
 from hydracalc.models.painn import PaiNN
 from hydracalc.models.painn_pullback import PaiNNPullback
@@ -28,6 +29,7 @@ class Composition:
     Attributes:
         branches: those evaluated, b of them.
         weights: of each branch for each atom, float64, (b, N).
+        heads: energy heads of the branches.
         scales: energy that each branch's head output of one stands for, eV, float64, (b, 1).
         alone: what each branch's head says of each atom without neighbors, (b, N).
         reference: of each atom in the mixture, eV, float64, (N,).
@@ -40,6 +42,7 @@ class Composition:
 
     branches: slice
     weights: Tensor
+    heads: HeadPullback
     scales: Tensor
     alone: Tensor
     reference: Tensor
@@ -75,6 +78,7 @@ def compose(model: "HydraModel", graph: AtomicGraph, weights: Tensor | None) -> 
     return Composition(
         branches=branches,
         weights=of_atom,
+        heads=model.branches.energy.of_some(branches),
         scales=model.branches.scales.values[branches, None],
         alone=_alone(model, graph, branches),
         reference=reference,
@@ -162,8 +166,7 @@ def infer(
     assert graph.edge_lengths is not None
     differentiated = forces == "conservative" or stress
     features, encoder_back = _encoded(model, graph, composition, differentiated)
-    heads = model.branches.energy
-    outputs, heads_back = heads.with_pullback(features.scalars, composition.branches)
+    outputs, heads_back = composition.heads(features.scalars)
     by_branch = (outputs[..., 0] - composition.alone).to(torch.float64) * composition.scales
     energies = (composition.weights * by_branch).sum(dim=0)  # (N,)
     slopes = None

@@ -166,10 +166,7 @@ def _forward(
     hidden, gates = layer.gate_net(torch.cat([scalars, length], dim=1))
     kept = _Kept(inputs, filters, sent, u, length.numpy(), overlap.numpy(), hidden, gates.numpy())
     work = partial(update_loops.combine, kept.gates, kept.overlap, u)
-    shift, turn = torch.empty_like(sent), torch.empty_like(moved)
-    threads.over_rows(scalars, work, shift, turn)
-    scalars += shift
-    moved += turn
+    threads.over_rows(scalars, work, scalars, moved)
     return moved, kept
 
 

@@ -87,10 +87,7 @@ class _Combine(torch.autograd.Function):
         inputs = tuple(each.contiguous() for each in inputs)
         ctx.save_for_backward(*inputs)
         num_atoms, channels = inputs[1].shape
-        shift, turn = (
-            inputs[1].new_empty(num_atoms, channels),
-            inputs[1].new_empty(num_atoms, 3, channels),
-        )
+        shift, turn = (inputs[1].new_zeros(num_atoms, *rest, channels) for rest in ((), (3,)))
         _run(loops.combine, inputs, shift, turn)
         return shift, turn
 
