@@ -3,7 +3,8 @@
 The formulas and letters are those of `models.messages`: p1 carries scalars, p2 directions ("steer")
 and p3 vectors ("stretch"). Two atoms of a pair send each other a message through one filter, in
 opposite directions. Every function works on the pairs [first, last) and adds to its results, so
-that threads can share the work. All arrays are contiguous. Loops over channels are short on
+that threads can share the work; rows of filters are set to zero by the function of each order that
+comes first. All arrays are contiguous. Loops over channels are short on
 purpose: one that writes to few arrays is vectorized.
 """
 
@@ -72,6 +73,7 @@ def first_of_steer(
     channels = of_shift.shape[1]
     p, g = np.empty(channels, gates.dtype), np.empty(channels, gates.dtype)
     for e in range(first, last):
+        of_filters[e] = 0
         for side in range(2):
             i, j = receivers[e], senders[e]
             x, y, z = directions[e, 0], directions[e, 1], directions[e, 2]
@@ -154,6 +156,8 @@ def second_of_shift(
     """Second derivatives of what p1 carries, and the first ones of the filters."""
     channels = of_shift.shape[1]
     for e in range(first, last):
+        of_filters[e] = 0
+        to_filters[e] = 0
         for side in range(2):
             i, j = receivers[e], senders[e]
             if side == 1:

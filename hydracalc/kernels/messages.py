@@ -152,7 +152,7 @@ def _first(
     of_a, of_v = to_gates.numpy(), _array(to_vectors)
     for block, ends in _blocks(inputs, part):
         w = _array(radial[block] @ mixing if filters is None else filters[block])
-        of_filters = gates.new_zeros(w.shape)
+        of_filters = gates.new_empty(w.shape)
         of_w, of_d, pairs = of_filters.numpy(), of_pairs[1][block].numpy(), (0, len(w))
         steer = a, w, _array(directions[block]), *ends, s, t
         loops.first_of_steer(*steer, *pairs, of_a, of_w, of_d)
@@ -182,7 +182,7 @@ def _second(
         w, h_filters = _array(radial[block] @ mixing), h_radial[block] @ mixing
         if h_mixing is not None:
             h_filters.addmm_(radial[block], h_mixing)
-        of_filters, to_filters = gates.new_zeros(w.shape), gates.new_zeros(w.shape)
+        of_filters, to_filters = gates.new_empty(w.shape), gates.new_empty(w.shape)
         hw, d, hd = map(_array, (h_filters, directions[block], h_directions[block]))
         of_w, to_w, of_d = of_filters.numpy(), to_filters.numpy(), of_pairs[1][block].numpy()
         pairs = 0, len(w)
