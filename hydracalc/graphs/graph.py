@@ -84,13 +84,22 @@ class AtomicGraph:
         """One edge of each pair of neighbors, ascending, int64, (P,).
 
         Every pair has two edges, one to each atom; of an atom and its own image, one to each side.
+
+        Raises:
+            ValueError: an edge is without its opposite.
         """
         if self.pair_index is not None:
             return self.pair_index
         own = self.senders == self.receivers
         # of two opposite images the one whose first shift that is not zero is positive
         forward = self.cell_shifts @ self.cell_shifts.new_tensor([1e8, 1e4, 1.0]) > 0
-        return ((self.senders > self.receivers) | (own & forward)).nonzero()[:, 0]
+        chosen = ((self.senders > self.receivers) | (own & forward)).nonzero()[:, 0]
+        if 2 * len(chosen) != self.num_edges:
+            raise ValueError(
+                f"{self.num_edges} edges are not two for each of {len(chosen)} pairs: a neighbor "
+                "list needs an edge each way"
+            )
+        return chosen
 
     def displacements(self) -> Tensor:
         """Vector of every edge from receiver to sender, Angstrom, float64, (E, 3)."""

@@ -35,7 +35,8 @@ class EncoderConfig:
         num_channels: features of an atom, C.
         num_layers: rounds of messages.
         num_radial: radial functions, K.
-        num_neighbors: typical number of neighbors; sums of messages are divided by its root.
+        num_neighbors: typical number of neighbors; sums of messages are divided by its root (MACE:
+            by itself).
     """
 
     cutoff: float = 5.0

@@ -5,21 +5,50 @@ move; derivatives are carried back by hand wherever a model has the means for it
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import derivatives
-from hydracalc.models.branches import HeadPullback
+from hydracalc.models.branches import Branches, BranchSpec, HeadPullback
 from hydracalc.models.encoder import Features, Pullback
 from hydracalc.models.painn import PaiNN
 from hydracalc.models.painn_pullback import PaiNNPullback
 from hydracalc.models.prediction import Prediction
+from hydracalc.models.repulsion import Repulsion
 
-if TYPE_CHECKING:
-    from hydracalc.models.hydra import HydraModel
+
+class Model(Protocol):
+    """What predictions are made with: `hydra.HydraModel`, which this file is below."""
+
+    encoder: nn.Module
+    branches: Branches
+    branch_specs: tuple[BranchSpec, ...]
+    repulsion: Repulsion | None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type the encoder computes in."""
+        ...
+
+    @property
+    def can_write_derivatives_out(self) -> bool:
+        """Whether compiled loops may stand in for autograd."""
+        ...
+
+    def encode(self, graph: AtomicGraph) -> Features:
+        """Features of every atom of a graph whose edge vectors are set."""
+        ...
+
+    def check_branches(self, graph: AtomicGraph) -> None:
+        """Refuse structures without a branch of this model."""
+        ...
+
+    def refuse_element(self, branch: int, atomic_number: int) -> None:
+        """Say that a branch does not know an element."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +81,7 @@ class Composition:
 
 
 @torch.no_grad()
-def compose(model: "HydraModel", graph: AtomicGraph, weights: Tensor | None) -> Composition:
+def compose(model: Model, graph: AtomicGraph, weights: Tensor | None) -> Composition:
     """What depends on elements, charge, spin and branches alone.
 
     Args:
@@ -90,9 +119,7 @@ def compose(model: "HydraModel", graph: AtomicGraph, weights: Tensor | None) -> 
     )
 
 
-def _shares(
-    model: "HydraModel", graph: AtomicGraph, weights: Tensor | None
-) -> tuple[slice, Tensor]:
+def _shares(model: Model, graph: AtomicGraph, weights: Tensor | None) -> tuple[slice, Tensor]:
     """Which branches are evaluated, and their weight for each structure, float64, (S, b)."""
     count = len(model.branch_specs)
     if weights is not None:
@@ -105,7 +132,7 @@ def _shares(
     return slice(0, count), nn.functional.one_hot(graph.branch_index, count).to(torch.float64)
 
 
-def _alone(model: "HydraModel", graph: AtomicGraph, branches: slice) -> Tensor:
+def _alone(model: Model, graph: AtomicGraph, branches: slice) -> Tensor:
     """What the heads say of each atom's element when alone and neutral, (b, N)."""
     present, of_atom = torch.unique(graph.atomic_numbers, return_inverse=True)
     scalars = model.encode(isolated_atoms(present, graph, model.dtype)).scalars
@@ -142,7 +169,7 @@ def isolated_atoms(atomic_numbers: Tensor, like: AtomicGraph, dtype: torch.dtype
 
 @torch.no_grad()
 def infer(
-    model: "HydraModel",
+    model: Model,
     graph: AtomicGraph,
     composition: Composition,
     *,
@@ -190,7 +217,7 @@ def infer(
 
 
 def _encoded(
-    model: "HydraModel", graph: AtomicGraph, composition: Composition, differentiated: bool
+    model: Model, graph: AtomicGraph, composition: Composition, differentiated: bool
 ) -> tuple[Features, Pullback]:
     """Features of the atoms, and what carries their gradient to the edge vectors."""
     if composition.start is not None:
@@ -216,7 +243,7 @@ def _refuse(_: Tensor) -> Tensor:
 
 
 def _direct_forces(
-    model: "HydraModel", graph: AtomicGraph, features: Features, composition: Composition
+    model: Model, graph: AtomicGraph, features: Features, composition: Composition
 ) -> Tensor:
     """Forces of the force heads, (N, 3), freed of their mean so that nothing drifts."""
     every = model.branches.direct_forces(features, composition.branches)  # (b, N, 3)
