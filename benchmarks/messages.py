@@ -32,7 +32,9 @@ TASKS = ("sum", "sum and gradient", "and gradient of that")
 
 def plain(inputs: Inputs) -> tuple[Tensor, Tensor]:
     """The formula as one would write it down: every array as large as all edges is kept."""
-    gates, radial, mixing, directions, vectors, senders, receivers = inputs
+    gates, radial, mixing, directions, vectors, one, other = inputs
+    senders, receivers = torch.cat([one, other]), torch.cat([other, one])
+    radial, directions = torch.cat([radial, radial]), torch.cat([directions, -directions])
     channels = gates.shape[1] // 3
     parts = gates[senders] * (radial @ mixing)  # (E, 3C)
     first, second, third = parts.split(channels, dim=1)  # 3 x (E, C)
@@ -43,21 +45,21 @@ def plain(inputs: Inputs) -> tuple[Tensor, Tensor]:
 
 
 def make_inputs(graph: AtomicGraph, channels: int) -> Inputs:
-    """Random features on the edges of a graph, in float32."""
+    """Random features on the pairs of neighbors of a graph, in float32."""
     generator = torch.Generator().manual_seed(0)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(*shape, generator=generator).requires_grad_()
 
-    num_atoms, num_edges = graph.num_atoms, graph.num_edges
+    num_atoms, chosen = graph.num_atoms, graph.pairs()
     return Inputs(
         gates=draw(num_atoms, 3 * channels),
-        radial=draw(num_edges, NUM_RADIAL),
+        radial=draw(len(chosen), NUM_RADIAL),
         mixing=draw(NUM_RADIAL, 3 * channels),
-        directions=draw(num_edges, 3),
+        directions=draw(len(chosen), 3),
         vectors=draw(num_atoms, 3, channels),
-        senders=graph.senders,
-        receivers=graph.receivers,
+        senders=graph.senders[chosen],
+        receivers=graph.receivers[chosen],
     )
 
 

@@ -51,12 +51,14 @@ def energy_of(atoms):
 
 
 def test_the_first_energy_comes_within_three_seconds(model_name):
-    found = subprocess.run(
-        [sys.executable, "-c", FIRST_ENERGY, str(model_name)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    """In every process but the first after an installation, which compiles the loops."""
+    for _ in range(2):
+        found = subprocess.run(
+            [sys.executable, "-c", FIRST_ENERGY, str(model_name)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
     assert float(found.stdout) < 3
 
 
