@@ -69,11 +69,13 @@ class BranchWeighting(nn.Module):
             supported: elements each branch knows, bool, (B, 119).
 
         Returns:
-            weights; exactly 0 for a branch that does not know an element of the structure, and a
+            weights, float64; exactly 0 for a branch that does not know an element of the structure, and a
             row of zeros where no branch knows them all.
         """
         dtype = self.elements.weight.dtype
         logits = self.net(self.elements(fractions.to(dtype)) + self.state(state.to(dtype)))
         knows = ~((fractions > 0)[:, None, :] & ~supported).any(dim=-1)  # (S, B)
+        # in float32 a row would sum to one only to seven digits, which total energies would show
+        logits = logits.to(torch.float64)
         weights = torch.softmax(logits.masked_fill(~knows, -torch.inf), dim=-1)
         return weights.masked_fill(~knows, 0.0)
