@@ -69,8 +69,8 @@ class BranchWeighting(nn.Module):
             supported: elements each branch knows, bool, (B, 119).
 
         Returns:
-            weights, float64; exactly 0 for a branch that does not know an element of the structure, and a
-            row of zeros where no branch knows them all.
+            weights, float64; exactly 0 for a branch that does not know an element of the
+            structure, and a row of zeros where no branch knows them all.
         """
         dtype = self.elements.weight.dtype
         logits = self.net(self.elements(fractions.to(dtype)) + self.state(state.to(dtype)))
