@@ -112,6 +112,7 @@ class Trainer:
         )
         self.average = MovingAverage(model, config.ema)
         self.optimizer = _optimizer(model, config.training.weight_decay)
+        self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.position = Position()
         self._under_way = np.zeros(0, dtype=int)  # structures of the batch of this step
         self.has_stress = any(s.stress is not None for s in data.structures)
@@ -194,7 +195,8 @@ class Trainer:
             group["lr"] = learning_rate(self.position.step, progress, self.config.schedule)
         self.optimizer.zero_grad(set_to_none=True)
         value = self._objective(graph)
-        value.backward()
+        # positions need no gradient of the loss: what leads to them alone is left out
+        value.backward(inputs=self._parameters)
         norm = torch.nn.utils.clip_grad_norm_(
             self.model.parameters(), self.config.training.gradient_clip
         )
