@@ -67,7 +67,7 @@ class MovingStructure:
             edges = self._edges(structure)
         graph = self._moved(constant.graph, structure, edges)
         prediction = self.predictor.run(graph, constant.composition, stress=has_stress(structure))
-        return self.predictor.records([structure], prediction, constant.weights, graph)[0]
+        return self.predictor.records([structure], prediction, constant.weights)[0]
 
     def _edges(self, structure: AtomicStructure) -> Edges:
         edges = self._neighbors.edges(structure.positions, structure.cell, structure.pbc)

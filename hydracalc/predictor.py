@@ -176,7 +176,7 @@ class Predictor:
         stress = any(has_stress(structure) for structure in structures)
         weights = self.weights(graph)
         prediction = self.run(graph, self.compose(graph, weights), stress=stress)
-        return self.records(structures, prediction, weights, graph)
+        return self.records(structures, prediction, weights)
 
     def branch_weights(self, structure: AtomicStructure) -> dict[str, float]:
         """Weight of every branch for a structure.
@@ -202,7 +202,7 @@ class Predictor:
             prediction = self.model(
                 graph, weights=weights, forces=None, reference=self.config.reference
             )
-        return self.records([structure], prediction, weights, graph)[0]
+        return self.records([structure], prediction, weights)[0]
 
     def descriptors(self, structure: AtomicStructure) -> np.ndarray:
         """What the encoder says of each atom's surroundings, float64, (N, C).
@@ -263,7 +263,6 @@ class Predictor:
         structures: Sequence[AtomicStructure],
         prediction: Prediction,
         weights: Tensor,
-        graph: AtomicGraph,
     ) -> list[StructurePrediction]:
         """One record for each structure of a batch.
 
@@ -274,7 +273,8 @@ class Predictor:
         forces = _split(prediction.forces, structures)
         stress = _array(prediction.stress)
         shares = _array(weights)
-        by_branch, interaction_by_branch = self._by_branch(prediction, graph)
+        by_branch = _array(prediction.branch_energy)
+        interaction_by_branch = _array(prediction.branch_interaction_energy)
         energy, interaction = _array(prediction.energy), _array(prediction.interaction_energy)
         assert energy is not None
         assert interaction is not None
@@ -296,18 +296,6 @@ class Predictor:
                 )
             )
         return records
-
-    def _by_branch(
-        self, prediction: Prediction, graph: AtomicGraph
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """Energy of each branch as asked and beyond its references, (S, B), NaN: unsupported."""
-        if prediction.branch_energy is None:
-            return None, None
-        if self.config.reference == "interaction":
-            return (_array(prediction.branch_energy),) * 2
-        baseline = self.model.branches.reference_energies(graph.atomic_numbers).T.contiguous()
-        interaction = prediction.branch_energy - graph.sum_over_structures(baseline)
-        return _array(prediction.branch_energy), _array(interaction)
 
     def _named(self, values: np.ndarray | None, structure: int) -> dict[str, float]:
         """Numbers of one structure by branch, without those that are NaN."""
@@ -344,6 +332,8 @@ def _split(
     array = _array(values)
     if array is None:
         return [None] * len(structures)
+    if len(structures) == 1:
+        return [array.copy()]
     ends = np.cumsum([structure.num_atoms for structure in structures])
     return [part.copy() for part in np.split(array, ends[:-1])]
 

@@ -270,11 +270,12 @@ def predicted(
         derived: forces and stress.
     """
     interaction = graph.sum_over_structures(energies)
-    branch_energy = None
+    branch_energy = beyond = None
     if composition.branch_reference is not None:
         alone = composition.branch_reference
-        branch_energy = graph.sum_over_structures(by_branch.T.contiguous())  # (S, b)
-        branch_energy = branch_energy + (alone if reference == "total" else alone * 0)
+        # NaN where a branch does not know an element
+        beyond = graph.sum_over_structures(by_branch.T.contiguous()) + alone * 0  # (S, b)
+        branch_energy = beyond + alone if reference == "total" else beyond
     total, each = interaction, energies
     if reference == "total":
         total = interaction + composition.total_reference
@@ -284,5 +285,6 @@ def predicted(
         energies=each,
         interaction_energy=interaction,
         branch_energy=branch_energy,
+        branch_interaction_energy=beyond,
         **derived,
     )

@@ -19,6 +19,7 @@ class Prediction:
         stress: tension positive, eV/Angstrom^3, (S, 3, 3), NaN without a volume; None if not asked.
         branch_energy: `energy` of every branch alone, eV, float64, (S, B), NaN where it does not
             know an element; None unless weights were given.
+        branch_interaction_energy: the same beyond each branch's references.
     """
 
     energy: Tensor
@@ -28,3 +29,4 @@ class Prediction:
     direct_forces: Tensor | None = None
     stress: Tensor | None = None
     branch_energy: Tensor | None = None
+    branch_interaction_energy: Tensor | None = None
