@@ -47,10 +47,10 @@ def run(tasks: Sequence[Callable[[], Result]]) -> list[Result]:
     num_threads = torch.get_num_threads()
     # each thread has its own say on whether torch keeps what derivatives need
     waiting = [_pool(os.getpid()).submit(torch.no_grad()(task)) for task in tasks]
-    results = [each.result() for each in waiting]
-    if torch.get_num_threads() != num_threads:
+    try:
+        return [each.result() for each in waiting]
+    finally:  # what our threads asked for themselves would hold for all threads begun later
         torch.set_num_threads(num_threads)
-    return results
 
 
 def over_rows(like: Tensor, work: Callable[..., None], *arrays: Tensor) -> None:

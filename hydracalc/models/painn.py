@@ -4,6 +4,10 @@ Scalars and vectors travel between neighbors. Vectors pass through linear maps w
 energy is unchanged when a structure turns, whatever the weights.
 """
 
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -92,6 +96,26 @@ class Pairs:
         self.ends = graph.senders[chosen], graph.receivers[chosen]
 
 
+def alternate(scalars: Tensor, layers: Iterable[tuple[Callable[..., Any], nn.Module]]) -> Features:
+    """Messages and updates in turns, each adding to scalars and vectors.
+
+    Args:
+        scalars: of the atoms before the first layer, (N, C).
+        layers: what gives increments of scalars, (N, C), and vectors, (N, 3, C), of both (vectors
+            are None before the first layer), and the update after it; at least one.
+    """
+    vectors: Tensor | None = None
+    for message, update in layers:
+        shift, turn = message(scalars, vectors)
+        scalars = scalars + shift
+        vectors = turn if vectors is None else vectors + turn
+        shift, turn = update(scalars, vectors)
+        scalars = scalars + shift
+        vectors = vectors + turn
+    assert vectors is not None  # a config has at least one layer
+    return Features(scalars=scalars, vectors=vectors)
+
+
 class PaiNN(nn.Module):
     """Rounds of messages and updates over scalars and vectors [arXiv:2102.03150, Fig. 2a]."""
 
@@ -107,14 +131,5 @@ class PaiNN(nn.Module):
     def forward(self, graph: AtomicGraph) -> Features:
         """Features of every atom: scalars (N, C), vectors (N, 3, C)."""
         pairs = Pairs(graph, self.basis)
-        scalars = self.embedding(graph)  # (N, C)
-        vectors: Tensor | None = None
-        for message, update in zip(self.messages, self.updates, strict=True):
-            shift, turn = message(scalars, vectors, pairs)
-            scalars = scalars + shift
-            vectors = turn if vectors is None else vectors + turn
-            shift, turn = update(scalars, vectors)
-            scalars = scalars + shift
-            vectors = vectors + turn
-        assert vectors is not None  # a config has at least one layer
-        return Features(scalars=scalars, vectors=vectors)
+        messages = (partial(message, pairs=pairs) for message in self.messages)
+        return alternate(self.embedding(graph), zip(messages, self.updates, strict=True))

@@ -132,7 +132,7 @@ class PaiNNPullback:
     def _back(self, kept: list[_Kept], of_scalars: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of the radial functions, (P, K), and of the directions, (P, 3)."""
         of_scalars = of_scalars.clone(memory_format=torch.contiguous_format)
-        of_vectors = torch.zeros_like(of_scalars[:, None].expand(-1, 3, -1).contiguous())
+        of_vectors = of_scalars.new_zeros(of_scalars.shape[0], 3, of_scalars.shape[1])
         to_radial: Any = 0
         to_directions: Any = 0
         for layer, state in zip(reversed(self.layers), reversed(kept), strict=True):

@@ -12,6 +12,7 @@ continuously differentiable, it fades in and out with the neighbors, and it is z
 """
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.embedding import AtomEmbedding
 from hydracalc.models.encoder import EncoderConfig, Features
 from hydracalc.models.initialization import glorot
-from hydracalc.models.painn import Update
+from hydracalc.models.painn import Update, alternate
 from hydracalc.models.radial import BesselBasis, envelope
 
 # the soft extremes of messages that differ by more than a few 1 / sharpness are the extremes
@@ -167,14 +168,7 @@ class PNAEq(nn.Module):
         assert graph.edge_lengths is not None
         radial = self.basis(graph.edge_lengths)  # (E, K)
         neighborhood = Neighborhood(graph, envelope(graph.edge_lengths, self.cutoff))
-        scalars = self.embedding(graph)  # (N, C)
-        vectors: Tensor | None = None
-        for message, update in zip(self.messages, self.updates, strict=True):
-            shift, turn = message(scalars, vectors, neighborhood, radial)
-            scalars = scalars + shift
-            vectors = turn if vectors is None else vectors + turn
-            shift, turn = update(scalars, vectors)
-            scalars = scalars + shift
-            vectors = vectors + turn
-        assert vectors is not None  # a config has at least one layer
-        return Features(scalars=scalars, vectors=vectors)
+        messages = (
+            partial(message, neighborhood=neighborhood, radial=radial) for message in self.messages
+        )
+        return alternate(self.embedding(graph), zip(messages, self.updates, strict=True))
