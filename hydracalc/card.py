@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from hydracalc import elements as element_table
 from hydracalc import units
@@ -16,8 +16,9 @@ class SourceFile(BaseModel):
     Attributes:
         name: file name below the raw folder; may hold a pattern such as "*.hdf5".
         url: where it is published.
-        sha256, md5: checksum where the publisher or we know it, else None.
-        size: bytes, where known.
+        sha256, md5: checksum of what is at the URL where the publisher or we know it, else None.
+        size: bytes at the URL, where known.
+        unpack: what is at the URL is an archive of this kind, and `name` is inside it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,18 +28,28 @@ class SourceFile(BaseModel):
     sha256: str | None = None
     md5: str | None = None
     size: int | None = None
+    unpack: Literal["gz", "bz2", "xz", "zip", "tar"] | None = None
 
 
 class Labels(BaseModel):
-    """Units of the published labels; None where the dataset has none."""
+    """Units and signs of the published labels; None where the dataset has none.
+
+    Attributes:
+        length, energy, forces, stress: units.
+        forces_sign: whether forces are published, or gradients, their negatives.
+        stress_sign: whether a stretched crystal has positive or negative stress.
+        stress_order: components of a stress published as six numbers.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     length: str = "Angstrom"
     energy: str
     forces: str | None = None
+    forces_sign: Literal["force", "gradient"] = "force"
     stress: str | None = None
     stress_sign: Literal["tension positive", "compression positive"] | None = None
+    stress_order: Literal["xx yy zz yz xz xy", "xx yy zz xy yz xz"] | None = None
 
     @field_validator("length", "energy", "forces", "stress")
     @classmethod
@@ -57,6 +68,7 @@ class Card(BaseModel):
         title: one line.
         theory: functional, basis or plane waves, code where stated.
         energy_kind: what the published energy is.
+        reference: what the published energies are relative to, in words.
         labels: units as published.
         charge, spin: where total charge and spin multiplicity come from, in words.
         group: what never sits on both sides of a split, in words.
@@ -66,6 +78,9 @@ class Card(BaseModel):
         citation: one line.
         num_structures: in the full published dataset.
         files: published files.
+        isolated_atoms: energy of free atoms at the dataset's level of theory, on the scale of its
+            energies, eV, by symbol; empty where none is published.
+        isolated_atoms_from: where those are published.
         computed_by: program and model where the labels are not the published ones but computed for
             hydracalc; None where they are as published.
     """
@@ -78,6 +93,7 @@ class Card(BaseModel):
     energy_kind: Literal[
         "total", "corrected", "formation", "atomization", "adsorption", "interaction"
     ] = "total"
+    reference: str = "none, total energies"
     labels: Labels
     charge: str = "0"
     spin: str = "not stated, taken as 1"
@@ -88,6 +104,8 @@ class Card(BaseModel):
     citation: str = ""
     num_structures: int | None = None
     files: tuple[SourceFile, ...] = ()
+    isolated_atoms: dict[str, float] = Field(default_factory=dict)
+    isolated_atoms_from: str = ""
     computed_by: str | None = None
     notes: str = ""
 

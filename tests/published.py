@@ -6,7 +6,7 @@ import numpy as np
 from builders import make_card
 
 from hydracalc.fields import FIELDS
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.structure import AtomicStructure
 
 CARD = make_card("own", ("H", "C", "O", "Si"))
@@ -21,7 +21,10 @@ class Handed(Adapter):
         self._structures = list(structures)
         self._dropped = dropped or {}
 
-    def read(self, raw):
+    def parts(self, raw):
+        return [Part(path=raw)]
+
+    def structures(self, part):
         yield from self._structures
         self.dropped.update(self._dropped)
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.crystals import is_ordered, read_crystal
 from hydracalc.ingest.damage import reading
 from hydracalc.ingest.json_stream import first_key, stream_list, stream_mapping
@@ -29,19 +29,19 @@ class Alexandria(Adapter):
         "**/alex_go_*.json.bz2",
     )
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
+    def structures(self, part: Part) -> Iterator[AtomicStructure]:
         """Every entry and every step that has energy and forces.
 
         Raises:
             ValueError: a file holds another level of theory, PBEsol or SCAN.
         """
-        for path in self.files(raw):
-            if path.name.startswith(OTHER_THEORY):
-                raise ValueError(f"{path} is PBEsol or SCAN; this dataset is {self.card.theory}")
-            entries = self._entries(path) if first_key(path) == "entries" else self._steps(path)
-            for name, structure, labels in entries:
-                with reading(path, name):
-                    yield from self._labelled(name, structure, labels)
+        path = part.path
+        if path.name.startswith(OTHER_THEORY):
+            raise ValueError(f"{path} is PBEsol or SCAN; this dataset is {self.card.theory}")
+        entries = self._entries(path) if first_key(path) == "entries" else self._steps(path)
+        for name, structure, labels in entries:
+            with reading(path, name):
+                yield from self._labelled(name, structure, labels)
 
     def _entries(self, path: Path) -> Iterator[tuple[str, Mapping, dict[str, Any]]]:
         for entry in stream_list(path, "entries"):

@@ -7,42 +7,45 @@ import h5py
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.conformers import Conformers, row_blocks
 from hydracalc.ingest.damage import reading
-from hydracalc.structure import AtomicStructure
+from hydracalc.ingest.hdf5_groups import group_parts, groups_of
 
 THEORY = "wb97x_dz"
 
 
-class Ani1x(Adapter):
+class Ani1x(ConformerAdapter):
     """Reads the published HDF5 file, one group per formula; rows without labels are counted."""
 
     patterns = ("ani1x*.h5",)
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
-        """Every conformation that has a wB97X/6-31G(d) energy and forces."""
-        for path in self.files(raw):
-            with reading(path), h5py.File(path) as file:
-                for formula, conformations in file.items():
-                    with reading(path, formula):
-                        yield from self._conformations(formula, conformations)
+    def parts(self, raw: Path) -> list[Part]:
+        """Some formulas each."""
+        return group_parts(self.files(raw))
 
-    def _conformations(self, name: str, molecule: h5py.Group) -> Iterator[AtomicStructure]:
+    def conformers(self, part: Part) -> Iterator[Conformers]:
+        """Every conformation that has a wB97X/6-31G(d) energy and forces."""
+        for formula, molecule in groups_of(part):
+            with reading(part.path, formula):
+                for rows in row_blocks(*molecule["coordinates"].shape[:2]):
+                    yield self._labelled(self._block(formula, molecule, rows))
+
+    def _block(self, name: str, molecule: h5py.Group, rows: slice) -> Conformers:
         numbers = molecule["atomic_numbers"][:]
-        group = elements.formula(numbers)
-        energies, forces = molecule[f"{THEORY}.energy"][:], molecule[f"{THEORY}.forces"][:]
-        for row, positions in enumerate(molecule["coordinates"][:]):
-            if np.isnan(energies[row]) or np.isnan(forces[row]).any():
-                missing = "energy" if np.isnan(energies[row]) else "forces"
-                self.dropped[f"no {THEORY} {missing}"] += 1
-                continue
-            yield self.converted(
-                AtomicStructure(
-                    atomic_numbers=numbers,
-                    positions=positions,
-                    energy=energies[row],
-                    forces=forces[row],
-                    group=group,
-                    source=f"{name}/{row}",
-                )
-            )
+        return Conformers(
+            atomic_numbers=numbers,
+            positions=molecule["coordinates"][rows],
+            energies=molecule[f"{THEORY}.energy"][rows],
+            forces=molecule[f"{THEORY}.forces"][rows],
+            groups=elements.formula(numbers),
+            sources=[f"{name}/{row}" for row in range(rows.start, rows.stop)],
+        )
+
+    def _labelled(self, block: Conformers) -> Conformers:
+        no_energy = np.isnan(block.energies)
+        no_forces = np.isnan(block.forces).any(axis=(1, 2)) & ~no_energy
+        for missing, absent in (("energy", no_energy), ("forces", no_forces)):
+            if absent.any():
+                self.dropped[f"no {THEORY} {missing}"] += int(absent.sum())
+        return block.rows(~(no_energy | no_forces))

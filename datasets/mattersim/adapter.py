@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 from ase import Atoms
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.damage import reading
 from hydracalc.ingest.extxyz_stream import stream_extxyz
 from hydracalc.structure import AtomicStructure, from_atoms
@@ -20,15 +19,15 @@ class MatterSim(Adapter):
 
     patterns = ("*-TP.xyz", "*-TP.xyz.gz")
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
+    def structures(self, part: Part) -> Iterator[AtomicStructure]:
         """Every frame computed with the publishers' own settings."""
-        for path in self.files(raw):
-            for atoms in stream_extxyz(path):
-                with reading(path):
-                    if atoms.info["source"] != SOURCE:
-                        self.dropped[f"source {atoms.info['source']}"] += 1
-                        continue
-                    yield self._structure(atoms)
+        path = part.path
+        for atoms in stream_extxyz(path):
+            with reading(path):
+                if atoms.info["source"] != SOURCE:
+                    self.dropped[f"source {atoms.info['source']}"] += 1
+                    continue
+                yield self._structure(atoms)
 
     def _structure(self, atoms: Atoms) -> AtomicStructure:
         published = replace(

@@ -1,10 +1,9 @@
 """MPtrj: relaxation trajectories of the Materials Project [10.1038/s42256-023-00716-3]."""
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.crystals import is_ordered, read_crystal
 from hydracalc.ingest.damage import reading
 from hydracalc.ingest.json_stream import stream_mapping
@@ -19,13 +18,13 @@ class Mptrj(Adapter):
 
     patterns = ("MPtrj*.json", "MPtrj*.json.gz")
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
+    def structures(self, part: Part) -> Iterator[AtomicStructure]:
         """Every frame that has energy and forces."""
-        for path in self.files(raw):
-            for material, frames in stream_mapping(path):
-                with reading(path, material):
-                    for name, frame in frames.items():
-                        yield from self._frame(material, name, frame)
+        path = part.path
+        for material, frames in stream_mapping(path):
+            with reading(path, material):
+                for name, frame in frames.items():
+                    yield from self._frame(material, name, frame)
 
     def _frame(
         self, material: str, name: str, frame: Mapping[str, Any]

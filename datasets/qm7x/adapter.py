@@ -5,7 +5,7 @@ from pathlib import Path
 
 import h5py
 
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.damage import reading
 from hydracalc.structure import AtomicStructure
 
@@ -21,18 +21,18 @@ class Qm7x(Adapter):
 
     patterns = ("[1-8]000.hdf5",)
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
+    def structures(self, part: Part) -> Iterator[AtomicStructure]:
         """Every structure, each once."""
-        for path in self.files(raw):
-            duplicates = _duplicates(path.with_name(DUPLICATES))
-            with reading(path), h5py.File(path) as file:
-                for molecule, structures in file.items():
-                    for name, record in structures.items():
-                        if name.rpartition("-")[0] in duplicates:
-                            self.dropped[f"listed in {DUPLICATES}"] += 1
-                            continue
-                        with reading(path, name):
-                            yield self._structure(molecule, name, record)
+        path = part.path
+        duplicates = _duplicates(path.with_name(DUPLICATES))
+        with reading(path), h5py.File(path) as file:
+            for molecule, structures in file.items():
+                for name, record in structures.items():
+                    if name.rpartition("-")[0] in duplicates:
+                        self.dropped[f"listed in {DUPLICATES}"] += 1
+                        continue
+                    with reading(path, name):
+                        yield self._structure(molecule, name, record)
 
     def _structure(self, molecule: str, name: str, record: h5py.Group) -> AtomicStructure:
         return self.converted(

@@ -1,18 +1,17 @@
 """rMD17: ten small organic molecules along molecular dynamics [10.1088/2632-2153/abba6f]."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.conformers import Conformers
 from hydracalc.ingest.damage import reading
-from hydracalc.structure import AtomicStructure
 
 BLOCK = 10_000  # steps of the original trajectory, 5 ps: longer than vibrations are correlated
 
 
-class Rmd17(Adapter):
+class Rmd17(ConformerAdapter):
     """Reads the published npz files, one per molecule.
 
     Frames are in random order; `old_indices` are their steps in the original trajectory. A group is
@@ -21,22 +20,16 @@ class Rmd17(Adapter):
 
     patterns = ("**/rmd17_*.npz",)
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
-        """Every frame of every molecule."""
-        for path in self.files(raw):
-            with reading(path), path.open("rb") as file, np.load(file) as arrays:
-                yield from self._frames(path.stem.split("_")[1], dict(arrays))
-
-    def _frames(self, molecule: str, arrays: dict[str, np.ndarray]) -> Iterator[AtomicStructure]:
-        energies, forces, steps = arrays["energies"], arrays["forces"], arrays["old_indices"]
-        for row, positions in enumerate(arrays["coords"]):
-            yield self.converted(
-                AtomicStructure(
-                    atomic_numbers=arrays["nuclear_charges"],
-                    positions=positions,
-                    energy=energies[row],
-                    forces=forces[row],
-                    group=f"{molecule}/{steps[row] // BLOCK}",
-                    source=f"{molecule}/{steps[row]}",
-                )
+    def conformers(self, part: Part) -> Iterator[Conformers]:
+        """Every frame of a molecule; npz arrays are read whole, 100 MB for the largest."""
+        path = part.path
+        with reading(path), path.open("rb") as file, np.load(file) as arrays:
+            molecule, steps = path.stem.split("_")[1], arrays["old_indices"].tolist()
+            yield Conformers(
+                atomic_numbers=arrays["nuclear_charges"],
+                positions=arrays["coords"],
+                energies=arrays["energies"],
+                forces=arrays["forces"],
+                groups=[f"{molecule}/{step // BLOCK}" for step in steps],
+                sources=[f"{molecule}/{step}" for step in steps],
             )

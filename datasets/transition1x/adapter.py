@@ -5,16 +5,17 @@ from pathlib import Path
 
 import h5py
 
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.conformers import Conformers, row_blocks
 from hydracalc.ingest.damage import reading
-from hydracalc.structure import AtomicStructure
+from hydracalc.ingest.hdf5_groups import group_parts, groups_of
 
 THEORY = "wB97x_6-31G(d)"
 SPLITS = ("train", "val", "test")
 EVERYTHING = "data"  # the same reactions again, without a split
 
 
-class Transition1x(Adapter):
+class Transition1x(ConformerAdapter):
     """Reads the published HDF5 file, /<split>/<formula>/<reaction>/<property>.
 
     Reactant, product and transition state of a reaction are groups inside it that repeat rows of
@@ -23,30 +24,29 @@ class Transition1x(Adapter):
 
     patterns = ("[Tt]ransition1x*.h5",)
 
-    def read(self, raw: Path) -> Iterator[AtomicStructure]:
-        """Every structure of every path, with the published split where the file has one."""
-        for path in self.files(raw):
-            with reading(path), h5py.File(path) as file:
-                splits = [split for split in SPLITS if split in file]
-                for split in splits or [EVERYTHING]:
-                    for formula, reactions in file[split].items():
-                        for reaction, record in reactions.items():
-                            name = f"{formula}/{reaction}"
-                            with reading(path, name):
-                                yield from self._path(name, record, split if splits else None)
+    def parts(self, raw: Path) -> list[Part]:
+        """Some reactions each."""
+        return group_parts(self.files(raw), _reactions)
 
-    def _path(self, name: str, record: h5py.Group, split: str | None) -> Iterator[AtomicStructure]:
-        numbers = record["atomic_numbers"][:]
-        energies, forces = record[f"{THEORY}.energy"][:], record[f"{THEORY}.forces"][:]
-        for row, positions in enumerate(record["positions"][:]):
-            yield self.converted(
-                AtomicStructure(
-                    atomic_numbers=numbers,
-                    positions=positions,
-                    energy=energies[row],
-                    forces=forces[row],
-                    group=name,
-                    split=split,
-                    source=f"{name}/{row}",
-                )
-            )
+    def conformers(self, part: Part) -> Iterator[Conformers]:
+        """Every structure of every path, with the published split where the file has one."""
+        for path, record in groups_of(part, _reactions):
+            side, _, name = path.partition("/")
+            with reading(part.path, name):
+                for rows in row_blocks(*record["positions"].shape[:2]):
+                    yield Conformers(
+                        atomic_numbers=record["atomic_numbers"][:],
+                        positions=record["positions"][rows],
+                        energies=record[f"{THEORY}.energy"][rows],
+                        forces=record[f"{THEORY}.forces"][rows],
+                        groups=name,
+                        sources=[f"{name}/{row}" for row in range(rows.start, rows.stop)],
+                        split=side if side in SPLITS else None,
+                    )
+
+
+def _reactions(file: h5py.File) -> list[str]:
+    """<split>/<formula>/<reaction> of every reaction, each once."""
+    sides = [side for side in SPLITS if side in file] or [EVERYTHING]
+    formulas = [f"{side}/{formula}" for side in sides for formula in file[side]]
+    return [f"{formula}/{reaction}" for formula in formulas for reaction in file[formula]]

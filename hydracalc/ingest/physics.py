@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial.distance import cdist
-from scipy.spatial.transform import Rotation
 
 from hydracalc.structure import AtomicStructure
 
@@ -125,12 +124,12 @@ def _aligned(structure: AtomicStructure, target: AtomicStructure) -> AtomicStruc
     aim = target.positions - target.positions.mean(axis=0)
     left, _, right = np.linalg.svd(centered.T @ aim)
     proper = np.diag([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
-    rotation = Rotation.from_matrix((left @ proper @ right).T)
+    rotation = (left @ proper @ right).T
     return AtomicStructure(
         atomic_numbers=numbers,
-        positions=rotation.apply(centered) + target.positions.mean(axis=0),
+        positions=centered @ rotation.T + target.positions.mean(axis=0),
         energy=structure.energy,
-        forces=rotation.apply(forces),
+        forces=forces @ rotation.T,
         group=structure.group,
     )
 

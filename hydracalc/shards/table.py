@@ -99,6 +99,20 @@ def split_index(split: str) -> int:
     return SPLITS.index(split)
 
 
+def published_split(structure: AtomicStructure) -> int:
+    """Index of the split that a dataset publishes for a structure; -1 where it publishes none.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if structure.split is None:
+        return -1
+    if structure.split not in SPLITS:
+        message = unknown("split", structure.split, SPLITS)
+        raise ValueError(f"structure {structure.source or '(unnamed)'}: {message}")
+    return SPLITS.index(structure.split)
+
+
 def from_structures(
     branch: str, structures: Sequence[AtomicStructure], splits: Sequence[int]
 ) -> StructureTable:

@@ -143,7 +143,7 @@ def test_nothing_kept_is_a_data_error_that_says_why(tmp_path):
 
 def test_damaged_raw_data_leaves_nothing(tmp_path, structures):
     class Damaged(Handed):
-        def read(self, raw):
+        def structures(self, part):
             yield from structures
             raise DataError("raw.h5: truncated")
 
@@ -154,7 +154,7 @@ def test_damaged_raw_data_leaves_nothing(tmp_path, structures):
 
 def test_an_existing_output_is_refused_before_anything_is_read(tmp_path):
     class Unread(Handed):
-        def read(self, raw):
+        def structures(self, part):
             raise AssertionError("was read")
 
     (tmp_path / "own").mkdir()

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from hydracalc.checkpoint import load_checkpoint, read_header
 from hydracalc.cli.main import main
-from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.prepare import PrepareConfig, prepare
 from hydracalc.ingest.splitting import SplitConfig
 from hydracalc.recipe import load_recipe
@@ -52,7 +52,10 @@ class Clusters(Adapter):
         super().__init__(make_card(branch, ("Cu", "O", "H")))
         self.formulas = formulas
 
-    def read(self, raw):
+    def parts(self, raw):
+        return [Part(path=raw)]
+
+    def structures(self, part):
         rng = np.random.default_rng(len(self.card.branch))
         for k in range(60):
             atoms = Atoms(self.formulas[k % len(self.formulas)])

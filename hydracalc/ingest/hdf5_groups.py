@@ -1,0 +1,50 @@
+"""HDF5 files with a group for every molecule or reaction, read in pieces of some groups each."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+
+from hydracalc.ingest.adapter import Part
+from hydracalc.ingest.damage import reading
+
+_GROUPS_PER_PART = 256
+
+Names = Callable[[h5py.File], Sequence[str]]
+
+
+def group_parts(
+    files: Sequence[Path], names: Names = list, *, groups_per_part: int = _GROUPS_PER_PART
+) -> list[Part]:
+    """Pieces of HDF5 files, some groups each; only the names of the groups are read.
+
+    Args:
+        files: paths of the files.
+        names: groups of a file in reading order; by default those at its top.
+        groups_per_part: groups in each piece.
+
+    Raises:
+        DataError: a file is no HDF5, or it has no group.
+    """
+    parts = []
+    for path in files:
+        with reading(path), h5py.File(path) as file:
+            count = len(names(file))
+            if not count:
+                raise ValueError("there is no group in it")
+        for start in range(0, count, groups_per_part):
+            parts.append(Part(path=path, start=start, stop=min(start + groups_per_part, count)))
+    return parts
+
+
+def groups_of(part: Part, names: Names = list) -> Iterator[tuple[str, h5py.Group]]:
+    """Names and groups of a piece.
+
+    Use the groups while iterating: the file is closed after the last.
+
+    Raises:
+        DataError: the file is damaged or not in the published layout.
+    """
+    with reading(part.path), h5py.File(part.path) as file:
+        for name in list(names(file))[part.start : part.stop]:
+            yield name, file[name]
