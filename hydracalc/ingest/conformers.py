@@ -89,9 +89,7 @@ class Conformers:
             positions=self.positions[chosen],
             energies=self.energies[chosen],
             forces=None if self.forces is None else self.forces[chosen],
-            groups=self.groups
-            if isinstance(self.groups, str)
-            else [self.groups[i] for i in chosen],
+            groups=groups if isinstance(groups, str) else [groups[row] for row in kept],
             sources=[self.sources[row] for row in kept],
             total_charge=picked(self.total_charge),
             spin_multiplicity=picked(self.spin_multiplicity),

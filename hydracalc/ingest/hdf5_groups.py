@@ -32,8 +32,12 @@ def group_parts(
             count = len(names(file))
             if not count:
                 raise ValueError("there is no group in it")
-        for start in range(0, count, groups_per_part):
-            parts.append(Part(path=path, start=start, stop=min(start + groups_per_part, count)))
+        starts = range(0, count, groups_per_part)
+        stops = [min(start + groups_per_part, count) for start in starts]
+        parts += [
+            Part(path=path, start=start, stop=stop)
+            for start, stop in zip(starts, stops, strict=True)
+        ]
     return parts
 
 
