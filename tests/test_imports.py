@@ -16,8 +16,8 @@ PACKAGE = ROOT / "hydracalc"
 # hydracalc/ are one folder
 LAYERS = (
     "errors units elements fields structure references card inputs",
-    "kernels",
-    "shards graphs parallel devices",
+    "kernels parallel",
+    "shards graphs devices",
     "ingest store models",
     "checkpoint registry",
     "training weighting mixture support predictor moving",

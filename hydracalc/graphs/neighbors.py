@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from vesin import NeighborList
 
 # an open structure of so few atoms is done faster by all pairs at once (measured, 2 to 3 times)
 _FEW_ATOMS = 48
@@ -71,6 +70,8 @@ def neighbor_list(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, cuto
     if len(positions) <= _FEW_ATOMS and not pbc.any():
         return _all_pairs(positions, cutoff)
     _check_size(positions, cell, pbc)
+    from vesin import NeighborList  # brings torch, which readers of molecules do not need
+
     # more threads gained nothing up to 17,000 atoms, and every rank would start its own
     engine = NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
     pairs, shifts = engine.compute(positions, cell, pbc, "PS", copy=False)

@@ -45,6 +45,8 @@ class Adapter(ABC):
     Attributes:
         patterns: names or globs of the files below a raw folder; empty means those of the card.
         card: what is stated about the dataset.
+        folder: where the adapter was loaded from, so that other processes can; None where it was
+            made by hand.
         dropped: records that were left out, counted by reason; grows while it reads.
     """
 
@@ -52,6 +54,7 @@ class Adapter(ABC):
 
     def __init__(self, card: Card) -> None:
         self.card = card
+        self.folder: Path | None = None
         self.dropped: Counter[str] = Counter()
 
     def read(self, raw: Path) -> Iterator[AtomicStructure]:

@@ -82,4 +82,6 @@ def load_adapter(dataset: str | Path) -> Adapter:
     if len(found) != 1:
         names = [adapter.__name__ for adapter in found]
         raise ValueError(f"{path} must define one Adapter, it defines {names or 'none'}")
-    return found[0](card)
+    adapter = found[0](card)
+    adapter.folder = path.parent
+    return adapter

@@ -18,7 +18,7 @@ from hydracalc.shards.table import (
     split_index,
 )
 
-_BLOCK_ATOMS = 200_000  # some 20 MB of arrays
+_BLOCK_ATOMS = 50_000  # some 5 MB of arrays
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

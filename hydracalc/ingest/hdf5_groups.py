@@ -8,20 +8,21 @@ import h5py
 from hydracalc.ingest.adapter import Part
 from hydracalc.ingest.damage import reading
 
-_GROUPS_PER_PART = 256
+_MOST_GROUPS = 256
+_PART_BYTES = 32 * 2**20
 
 Names = Callable[[h5py.File], Sequence[str]]
 
 
 def group_parts(
-    files: Sequence[Path], names: Names = list, *, groups_per_part: int = _GROUPS_PER_PART
+    files: Sequence[Path], names: Names = list, *, part_bytes: int = _PART_BYTES
 ) -> list[Part]:
     """Pieces of HDF5 files, some groups each; only the names of the groups are read.
 
     Args:
         files: paths of the files.
         names: groups of a file in reading order; by default those at its top.
-        groups_per_part: groups in each piece.
+        part_bytes: of each piece, if all groups were equally large.
 
     Raises:
         DataError: a file is no HDF5, or it has no group.
@@ -32,8 +33,10 @@ def group_parts(
             count = len(names(file))
             if not count:
                 raise ValueError("there is no group in it")
-        starts = range(0, count, groups_per_part)
-        stops = [min(start + groups_per_part, count) for start in starts]
+        fitting = int(count * part_bytes / path.stat().st_size)
+        step = max(1, min(fitting, _MOST_GROUPS))
+        starts = range(0, count, step)
+        stops = [min(start + step, count) for start in starts]
         parts += [
             Part(path=path, start=start, stop=stop)
             for start, stop in zip(starts, stops, strict=True)

@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import dataclass
 
-from hydracalc.errors import DataError, unknown
-from hydracalc.shards.table import SPLITS
+import numpy as np
+
+from hydracalc.errors import DataError
+from hydracalc.shards.table import SPLITS, published_split
 from hydracalc.structure import AtomicStructure
 
 
@@ -53,26 +55,54 @@ class Splitter:
         """
         name = structure.source or "(unnamed)"
         if not structure.group:
-            raise ValueError(f"structure {name} has no group; its adapter must state one")
-        if structure.split is not None and structure.split not in SPLITS:
-            message = unknown("split", structure.split, SPLITS)
-            raise ValueError(f"structure {name}: {message}")
-        number = _hash(self._config.seed, structure.group)
-        side = self._sides.setdefault(number, structure.split or self._deal(number))
+            raise ValueError(no_group(name))
+        published_split(structure)  # checks that it exists
+        number = group_hash(structure.group, self._config.seed)
+        dealt = SPLITS[deal(np.array([number], dtype=np.uint64), self._config)[0]]
+        side = self._sides.setdefault(number, structure.split or dealt)
         if structure.split not in (None, side):
-            raise DataError(
-                f"structure {name}: its published split is {structure.split!r}, but its group "
-                f"{structure.group!r} is in {side!r} already"
-            )
+            raise DataError(divided(name, structure.split, structure.group, side))
         return side
 
-    def _deal(self, number: int) -> str:
-        share = number / 2**64
-        if share < self._config.test:
-            return "test"
-        return "val" if share < self._config.test + self._config.val else "train"
+
+def no_group(name: str) -> str:
+    """What to say of a structure without a group."""
+    return f"structure {name} has no group; its adapter must state one"
 
 
-def _hash(seed: int, group: str) -> int:
+def divided(name: str, split: str | None, group: str, side: str) -> str:
+    """What to say where published splits put a group on two sides."""
+    return (
+        f"structure {name}: its published split is {split!r}, but its group {group!r} is in "
+        f"{side!r} already"
+    )
+
+
+def group_hash(group: str, seed: int) -> int:
+    """64-bit hash of a group's name, another one for another seed."""
     digest = hashlib.blake2b(f"{seed}\n{group}".encode(), digest_size=8)
     return int.from_bytes(digest.digest())
+
+
+def deal(hashes: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """Sides of groups without a published split: index into SPLITS, int8, (S,).
+
+    Args:
+        hashes: `group_hash` of each, uint64, (S,).
+        config: share of each side.
+    """
+    share = hashes / 2.0**64
+    train, val, test = range(len(SPLITS))
+    sides = np.where(share < config.test + config.val, val, train)
+    return np.where(share < config.test, test, sides).astype(np.int8)
+
+
+def first_sides(published: np.ndarray, hashes: np.ndarray, config: SplitConfig) -> np.ndarray:
+    """Sides of structures as far as each one's own record tells: index into SPLITS, int8, (S,).
+
+    Args:
+        published: index of the published split or -1, int8, (S,).
+        hashes: `group_hash` of each one's group, uint64, (S,).
+        config: share of each side.
+    """
+    return np.where(published >= 0, published, deal(hashes, config)).astype(np.int8)

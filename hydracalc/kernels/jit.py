@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import torch
 
 # sums may be taken in any order, which lets them be vectorized; NaN and infinity keep their meaning
 _FREEDOMS = {"reassoc", "contract", "nsz", "arcp"}
@@ -22,10 +21,3 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return numba.njit(**options)(function)
 
-
-def readable(tensor: torch.Tensor) -> bool:
-    """Whether loops can read it: in the processor's memory, and more than a shape."""
-    return tensor.device.type == "cpu" and type(tensor) in _TENSORS
-
-
-_TENSORS = (torch.Tensor, torch.nn.Parameter)

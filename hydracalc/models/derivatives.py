@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.kernels import edge_loops
-from hydracalc.kernels.jit import readable
+from hydracalc.kernels.reach import readable
 
 
 def edge_gradient(energy: Tensor, edge_vectors: Tensor, *, keep_graph: bool) -> Tensor:

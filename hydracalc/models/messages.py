@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hydracalc.kernels import messages as loops
-from hydracalc.kernels.jit import readable
+from hydracalc.kernels.reach import readable
 from hydracalc.kernels.messages import Inputs
 from hydracalc.models import message_blocks as blocks
 from hydracalc.models import traced_ops

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 
 from hydracalc.kernels import threads
 from hydracalc.kernels import update_loops as loops
-from hydracalc.kernels.jit import readable
+from hydracalc.kernels.reach import readable
 
 
 def measure(mixed: Tensor, floor: float) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ checked before ADIOS2 opens anything.
 import hashlib
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -151,7 +152,16 @@ def verify_files(folder: Path, manifest: Manifest) -> None:
     Raises:
         DataError: a file is missing, or its size or hash is not the manifest's.
     """
-    for shard in manifest.shards:
+    verify_shards(folder, manifest.shards)
+
+
+def verify_shards(folder: Path, shards: Iterable[StoredShard]) -> None:
+    """Compare every file of some shards with what is known of it.
+
+    Raises:
+        DataError: a file is missing, or its size or hash is another.
+    """
+    for shard in shards:
         for file in shard.files:
             _verify(folder / shard.name / file.name, file)
 

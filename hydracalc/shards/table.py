@@ -60,6 +60,34 @@ class StructureTable:
         start, stop = self.arrays[f"{name}_offsets"][index : index + 2]
         return self.arrays[name][start:stop].tobytes().decode()
 
+    def rows(self, keep: np.ndarray) -> "StructureTable":
+        """Some of the structures, in their order.
+
+        Args:
+            keep: bool, (S,).
+        """
+        if keep.all():
+            return self
+        arrays = {}
+        atoms = np.repeat(keep, self.num_atoms)
+        for field in FIELDS.values():
+            arrays[field.name] = self.arrays[field.name][atoms if field.is_per_atom else keep]
+        arrays[OFFSETS] = offsets_of(self.num_atoms[keep])
+        arrays[SPLIT] = self.splits[keep]
+        for name in TEXTS:
+            lengths = np.diff(self.arrays[f"{name}_offsets"])
+            arrays[name] = self.arrays[name][np.repeat(keep, lengths)]
+            arrays[f"{name}_offsets"] = offsets_of(lengths[keep])
+        return StructureTable(self.branch, arrays)
+
+    def with_splits(self, splits: np.ndarray) -> "StructureTable":
+        """The same structures on other sides.
+
+        Args:
+            splits: index into SPLITS of each, int8, (S,).
+        """
+        return StructureTable(self.branch, {**self.arrays, SPLIT: splits.astype(np.int8)})
+
     def structure(self, index: int) -> AtomicStructure:
         """One structure; its arrays are read-only views of this table.
 

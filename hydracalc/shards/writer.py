@@ -15,17 +15,11 @@ from hydracalc import elements
 from hydracalc.card import Card
 from hydracalc.fields import FIELDS
 from hydracalc.references import References
-from hydracalc.shards.arrays import write_arrays
 from hydracalc.shards.baseline import CompositionEnergies
-from hydracalc.shards.manifest import (
-    Manifest,
-    StoredShard,
-    describe_shard,
-    field_table,
-    write_manifest,
-)
+from hydracalc.shards.folder import amend_shard, publish, write_shard
+from hydracalc.shards.manifest import Manifest, StoredShard, field_table
 from hydracalc.shards.reader import read_table
-from hydracalc.shards.table import SPLITS, from_structures, split_index
+from hydracalc.shards.table import OFFSETS, SPLITS, from_structures, split_index
 from hydracalc.structure import AtomicStructure
 
 NO_REFERENCE = "element without reference"
@@ -148,14 +142,7 @@ class ShardWriter:
     def _roll(self, name: str) -> None:
         """Write what is in memory as one shard."""
         table = from_structures(self._card.branch, self._buffer, self._splits)
-        write_arrays(self._folder / name, table.arrays)
-        self._shards.append(
-            describe_shard(
-                self._folder / name,
-                num_structures=len(table),
-                num_atoms=int(table.num_atoms.sum()),
-            )
-        )
+        self._shards.append(write_shard(self._folder, name, table))
         self._buffer, self._splits, self._bytes = [], [], 0
 
     def _publish(self) -> None:
@@ -171,12 +158,7 @@ class ShardWriter:
         self.references = self._given_references or self._energies.fit()
         self._leave_out_unsupported(self.references.supported)
         manifest = self._manifest(self.references)
-        write_manifest(self._folder, manifest)
-        self.sha256 = manifest.sha256
-        self._folder.chmod(0o755)
-        if self._path.exists():
-            raise ValueError(f"{self._path}: was made by someone else in the meantime")
-        self._folder.rename(self._path)
+        self.sha256 = publish(self._folder, self._path, manifest)
 
     def _leave_out_unsupported(self, supported: np.ndarray) -> None:
         """Rewrite the shards if they have an element that no training structure told about."""
@@ -184,19 +166,15 @@ class ShardWriter:
             return
         written, self._shards = self._shards, []
         self.num_structures = Counter({split: 0 for split in SPLITS})
-        for number, shard in enumerate(written):
+        for shard in written:
             table = read_table(self._folder / shard.name, self._card.branch)
-            shutil.rmtree(self._folder / shard.name)
-            for index, split in enumerate(table.splits):
-                structure = table.structure(index)
-                if supported[structure.atomic_numbers].all():
-                    self._buffer.append(structure)
-                    self._splits.append(int(split))
-                    self.num_structures[SPLITS[split]] += 1
-                else:
-                    self.dropped[NO_REFERENCE] += 1
-            if self._buffer:
-                self._roll(f"shard-{number:05d}.bp")
+            unknown = ~supported[table.arrays["atomic_numbers"]]
+            keep = np.logical_or.reduceat(unknown, table.arrays[OFFSETS][:-1]) == 0
+            self.dropped[NO_REFERENCE] += int((~keep).sum())
+            for side, count in enumerate(np.bincount(table.splits[keep], minlength=len(SPLITS))):
+                self.num_structures[SPLITS[side]] += int(count)
+            amended = amend_shard(self._folder, shard, table, keep=keep, splits=table.splits)
+            self._shards += [amended] if amended is not None else []
 
     def _manifest(self, references: References) -> Manifest:
         return Manifest(

@@ -87,7 +87,7 @@ def test_validate_of_whole_shards_ends_well(folder):
 
 
 def test_validate_of_damaged_shards_ends_with_one_and_names_the_file(folder):
-    (folder / "shard-00000.bp" / "data.0").write_bytes(b"")
+    (folder / "shard-00000-00000.bp" / "data.0").write_bytes(b"")
     result = run("validate", folder)
     assert result.exit_code == 1
     assert "data.0: has 0 bytes" in result.stderr

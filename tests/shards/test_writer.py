@@ -172,7 +172,7 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         path.mkdir()
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("hydracalc.shards.writer.write_arrays", full)
+    monkeypatch.setattr("hydracalc.shards.folder.write_arrays", full)
     with pytest.raises(OSError, match="No space left"):
         write(tmp_path / "own", [make_structure(1)])
     assert list(tmp_path.iterdir()) == []
