@@ -4,10 +4,12 @@ Every shard has rows: what other shards have to know of its structures. Every pi
 written last: a piece that has one is finished. All of it is removed when the folder is published.
 """
 
+import hashlib
 import json
 import shutil
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hydracalc.errors import DataError
+from hydracalc.ingest.adapter import Part
 from hydracalc.shards.manifest import StoredShard, verify_shards
 
 
@@ -43,6 +46,7 @@ class PieceSummary(BaseModel):
     """What a finished piece holds.
 
     Attributes:
+        origin: what it was read from, as `origin_of` describes it.
         num_read: structures that were read.
         dropped: structures that were left out, by reason.
         shards: what was written, in order.
@@ -50,6 +54,7 @@ class PieceSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    origin: str
     num_read: int
     dropped: dict[str, int]
     shards: tuple[StoredShard, ...]
@@ -83,17 +88,35 @@ def write_summary(folder: Path, number: int, summary: PieceSummary) -> None:
     unfinished.rename(path)
 
 
-def read_summary(folder: Path, number: int) -> PieceSummary | None:
-    """The summary of a piece whose shards are as it says; None where it is not finished.
+def origin_of(parts: Sequence[Part]) -> str:
+    """Hash of what a piece is read from: files with size and time, and the ranges in them."""
+    digest = hashlib.sha256()
+    for part in parts:
+        stat = part.path.stat()
+        state = (0, 0) if part.path.is_dir() else (stat.st_size, stat.st_mtime_ns)
+        digest.update(f"{part.path.absolute()}\n{part.start}\n{part.stop}\n{state}\n".encode())
+    return digest.hexdigest()
 
-    They are not if a process was killed while it amended them: then the piece is read again.
+
+def read_summary(folder: Path, number: int, origin: str | None = None) -> PieceSummary | None:
+    """The summary of a piece that is finished and whole; else None, and it has to be read again.
+
+    It is not whole if a process was killed while it amended the shards.
+
+    Args:
+        folder: that holds the shards.
+        number: of the piece.
+        origin: what it should have been read from; None does not ask.
     """
     path = _summary_path(folder, number)
     try:
         summary = PieceSummary.model_validate(json.loads(path.read_bytes()))
+        if origin not in (None, summary.origin):
+            return None
         verify_shards(folder, summary.shards)
         for shard in summary.shards:
-            read_column(folder, shard.name, "splits")
+            for column in fields(ShardRows):
+                read_column(folder, shard.name, column.name)
     except (FileNotFoundError, ValueError, ValidationError, DataError):
         return None
     return summary

@@ -17,6 +17,7 @@ from hydracalc.ingest.catalog import load_adapter
 from hydracalc.ingest.piece_records import (
     PieceSummary,
     ShardRows,
+    origin_of,
     remove_piece,
     write_rows,
     write_summary,
@@ -180,6 +181,7 @@ class _Collector:
         if self._waiting:
             self._roll()
         return PieceSummary(
+            origin=origin_of(self._task.parts),
             num_read=self.num_read,
             dropped={reason: n for reason, n in sorted((self._dropped + dropped).items()) if n},
             shards=tuple(self._shards),

@@ -12,7 +12,13 @@ from typing import Any, cast
 from hydracalc.errors import DataError
 from hydracalc.ingest.adapter import Adapter, Part
 from hydracalc.ingest.merging import MergePlan, amend, plan_merge
-from hydracalc.ingest.piece_records import has_summaries, read_summary, remove_records
+from hydracalc.ingest.piece_records import (
+    PieceSummary,
+    has_summaries,
+    origin_of,
+    read_summary,
+    remove_records,
+)
 from hydracalc.ingest.pieces import PieceTask, make_pieces, read_piece
 from hydracalc.ingest.screening import ScreenConfig
 from hydracalc.ingest.splitting import SplitConfig
@@ -117,7 +123,7 @@ def prepare(
 
         def reserve() -> tuple[Path, list[Part]]:
             parts = adapter.parts(raw)
-            plan = _plan(adapter, raw, config, parts)
+            plan = _plan(adapter, raw, config)
             return stack.enter_context(workspace(out, plan)), parts
 
         folder, parts = workers.on_root(reserve)
@@ -171,15 +177,12 @@ class _Counter:
         self._before += read
 
 
-def _plan(adapter: Adapter, raw: Path, config: PrepareConfig, parts: list[Part]) -> dict[str, Any]:
-    """Everything that the result depends on."""
-    files = {str(path): path.stat() for path in dict.fromkeys(part.path for part in parts)}
+def _plan(adapter: Adapter, raw: Path, config: PrepareConfig) -> dict[str, Any]:
+    """Everything that the result depends on, beside the files of each piece."""
     return {
         "version": version("hydracalc"),
         "card": adapter.card_of(raw).model_dump(mode="json"),
         "settings": asdict(config),
-        "files": {name: [stat.st_size, stat.st_mtime_ns] for name, stat in files.items()},
-        "number of parts": len(parts),
     }
 
 
@@ -204,7 +207,7 @@ def _read(tasks: list[PieceTask], limit: int | None, workers: Workers, counter: 
     if limit is not None:  # how much a piece may read depends on those before it
         workers.on_root(lambda: _read_some(tasks, limit, counter))
         return
-    finished = workers.on_root(lambda: [read_summary(t.folder, t.number) for t in tasks])
+    finished = workers.on_root(lambda: [_summary_of(task) for task in tasks])
     for summary in finished:
         counter.done(0 if summary is None else summary.num_read)
     left = [task for task, summary in zip(tasks, finished, strict=True) if summary is None]
@@ -212,9 +215,13 @@ def _read(tasks: list[PieceTask], limit: int | None, workers: Workers, counter: 
     workers.run(function, left, counter.done)
 
 
+def _summary_of(task: PieceTask) -> PieceSummary | None:
+    return read_summary(task.folder, task.number, origin_of(task.parts))
+
+
 def _read_some(tasks: list[PieceTask], limit: int, counter: _Counter) -> None:
     for task in tasks:
-        summary = read_summary(task.folder, task.number)
+        summary = _summary_of(task)
         if summary is None:
             count = read_piece(replace(task, limit=limit), counter.within)
         else:

@@ -45,7 +45,7 @@ def world() -> Communicator | None:
         return None
     try:
         from mpi4py import MPI
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # no mpi4py; no MPI library for it to load
         raise ValueError(
             f"started as one of {launched} processes, but MPI cannot be used ({error}); "
             "install hydracalc[mpi] with an MPI library"
