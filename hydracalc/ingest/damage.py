@@ -1,5 +1,6 @@
 """Whatever goes wrong while a published file is read becomes one message that names the file."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ _SYMPTOMS = (
     ijson.JSONError,
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
 )
 
 

@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import hashlib
+import itertools
 import lzma
 import shutil
 import tarfile
@@ -93,7 +94,16 @@ def _stored_name(file: SourceFile, url: str) -> str:
     if file.unpack is None:
         return file.name
     name = PurePosixPath(url.split("?")[0]).name
-    return name if "." in name else f"{file.name.replace('*', 'all')}.{file.unpack}"
+    if "." not in name:
+        name = f"{PurePosixPath(file.name).name.replace('*', 'all')}.{file.unpack}"
+    return str(_literal_folder(file.name) / name)
+
+
+def _literal_folder(pattern: str) -> PurePosixPath:
+    """The folders that a name or pattern begins with: "train" of "train/*/data.h5"."""
+    folders = PurePosixPath(pattern).parts[:-1]
+    literal = itertools.takewhile(lambda part: not set(part) & set("*?["), folders)
+    return PurePosixPath(*literal)
 
 
 def _fetch(url: str, path: Path, file: SourceFile, progress: Progress) -> int:
@@ -203,12 +213,22 @@ def _from_tar(path: Path, pattern: str, raw: Path) -> int:
 
 
 def _inside(raw: Path, name: str, pattern: str) -> Path | None:
-    """Where a member of an archive goes; None if the card does not name it, or it would escape."""
+    """Where a member of an archive goes; None if the card does not name it, or it would escape.
+
+    Folders that the card's pattern begins with are added where the archive lacks them: archives of
+    a train and a val folder may have equal names inside.
+    """
     inner = PurePosixPath(name)
     if inner.is_absolute() or ".." in inner.parts or name.endswith("/"):
         return None
-    wanted = PurePosixPath(pattern).name
-    return raw / inner if fnmatch(inner.name, wanted) else None
+    if not fnmatch(inner.name, PurePosixPath(pattern).name):
+        return None
+    folders = _literal_folder(pattern).parts
+    for count in range(len(folders) + 1):  # of them outside the archive
+        inside = folders[count:]
+        if inner.parts[: len(inside)] == inside:
+            return raw.joinpath(*folders[:count], *inner.parts)
+    return raw / inner
 
 
 def _write(packed: IO[bytes], target: Path) -> None:

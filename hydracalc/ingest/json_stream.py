@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import lzma
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -12,11 +13,13 @@ from hydracalc.ingest.damage import reading
 
 
 def open_bytes(path: Path) -> IO[bytes]:
-    """A file as bytes, decompressed on the way where its name ends in .gz or .bz2."""
+    """A file as bytes, decompressed on the way where its name ends in .gz, .bz2 or .xz."""
     if path.suffix == ".gz":
         return cast(IO[bytes], gzip.open(path))
     if path.suffix == ".bz2":
         return bz2.open(path)
+    if path.suffix == ".xz":
+        return lzma.open(path)
     return path.open("rb")
 
 

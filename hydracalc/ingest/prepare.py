@@ -127,7 +127,8 @@ def prepare(
             return stack.enter_context(workspace(out, plan)), parts
 
         folder, parts = workers.on_root(reserve)
-        tasks = _tasks(adapter, folder, parts, config)
+        reader = adapter if workers.is_here else adapter.folder or adapter
+        tasks = _tasks(reader, folder, parts, config)
         counter = _Counter(progress)
         try:
             _read(tasks, config.limit, workers, counter)
@@ -187,13 +188,13 @@ def _plan(adapter: Adapter, raw: Path, config: PrepareConfig) -> dict[str, Any]:
 
 
 def _tasks(
-    adapter: Adapter, folder: Path, parts: list[Part], config: PrepareConfig
+    adapter: Adapter | Path, folder: Path, parts: list[Part], config: PrepareConfig
 ) -> list[PieceTask]:
     return [
         PieceTask(
             number=number,
             parts=piece,
-            adapter=adapter.folder or adapter,
+            adapter=adapter,
             folder=folder,
             screen=config.screen,
             split=config.split,

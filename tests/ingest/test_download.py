@@ -210,3 +210,22 @@ def test_a_page_is_named_but_not_fetched(server, tmp_path):
     assert done["part_*.json"] == "not fetched: no single file, see https://example.org/all"
     with pytest.raises(ValueError, match="states no address"):
         download(card_of(), tmp_path)
+
+
+def test_archives_of_equal_names_go_into_the_folders_of_the_card(server, tmp_path):
+    """Train and val, with the same files inside: one may not overwrite the other."""
+    files = []
+    for side in ("train", "val"):
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+            member = tarfile.TarInfo("rattled/data.db")
+            member.size = len(side)
+            archive.addfile(member, io.BytesIO(side.encode()))
+        pattern = f"{side}/rattled/*.db"
+        file = source(server, f"{side}/all.tar.gz", buffer.getvalue(), name=pattern, unpack="tar")
+        files.append(file)
+    done = download(card_of(*files), tmp_path)
+    assert set(done.values()) == {"fetched, 1 unpacked"}
+    for side in ("train", "val"):
+        assert (tmp_path / side / "rattled" / "data.db").read_text() == side
+    assert set(download(card_of(*files), tmp_path).values()) == {"already there, 1 unpacked"}

@@ -83,7 +83,8 @@ def test_ranks_share_tasks_and_all_get_all_results(ranks, count):
     "call", ["workers.run(fail, range(7))", "workers.on_root(lambda: fail(5))"]
 )
 def test_an_error_of_one_rank_is_raised_in_all(ranks, call):
-    code = SCRIPT + (f"try:\n    {call}\nexcept DataError as error:\n    say('heard: ' + str(error))\n")
+    caught = "except DataError as error:\n    say('heard: ' + str(error))\n"
+    code = f"{SCRIPT}try:\n    {call}\n{caught}"
     result = ranks(code, 3)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("heard: task 5 is bad") == 3

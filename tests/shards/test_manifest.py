@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from hydracalc.errors import DataError
@@ -59,7 +60,7 @@ DAMAGES = (
     lengthen,
     delete,
     replace_by_a_folder,
-    *(flip(where) for where in (0.0, 0.01, 0.2, 0.5, 0.8, 0.99, 1.0)),
+    *(flip(where) for where in np.linspace(0, 1, 20).round(2).tolist()),
 )
 
 
