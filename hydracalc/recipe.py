@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -52,6 +52,8 @@ class Recipe:
         seed: of the first weights.
         data_dir: where relative shards are looked for.
         threads: of torch; 0 leaves it to torch.
+        references: "fitted" takes each branch's own from its shards; "aligned" shifts them onto one
+            footing (`shards.alignment`), so interaction energies of branches can be compared.
         branches: at least one, each name once.
         model: shape of the model.
         trainer: training, schedule, loss, sampler and ema.
@@ -63,6 +65,7 @@ class Recipe:
     seed: int = 0
     data_dir: str = "."
     threads: int = 0
+    references: Literal["fitted", "aligned"] = "fitted"
     model: HydraConfig = field(default_factory=HydraConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     weighting: WeightingFitConfig = field(default_factory=WeightingFitConfig)

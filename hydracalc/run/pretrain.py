@@ -13,6 +13,7 @@ from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.recipe import Recipe, to_toml
+from hydracalc.shards.alignment import Alignment, align, collect_energies
 from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import open_shards
 from hydracalc.store.store import LocalStore, open_store
@@ -74,7 +75,7 @@ def plan(recipe: Recipe) -> PretrainPlan:
         DataError: shards are damaged.
     """
     structures: dict[str, list[AtomicStructure]] = {split: [] for split in SPLITS}
-    specs, manifests = [], []
+    specs, manifests, energies = [], [], []
     for branch in recipe.branches:
         shards = open_shards(recipe.shards_of(branch))
         manifests.append(shards.manifest)
@@ -90,6 +91,10 @@ def plan(recipe: Recipe) -> PretrainPlan:
         for split in SPLITS:
             structures[split] += fetched[split]
         specs.append(branch_spec(stores["train"], fetched["train"]))
+        if recipe.references == "aligned":
+            energies.append(collect_energies(shards))
+    if energies:
+        specs = _aligned(specs, align(energies))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = HydraModel(recipe.model, specs)
@@ -112,6 +117,14 @@ def branch_spec(store: LocalStore, structures: Sequence[AtomicStructure]) -> Bra
         charges=tuple(sorted({s.total_charge for s in structures})),
         spin_multiplicities=tuple(sorted({s.spin_multiplicity for s in structures})),
     )
+
+
+def _aligned(specs: Sequence[BranchSpec], alignment: Alignment) -> list[BranchSpec]:
+    """Branches with their references on one footing, as far as the data tie them."""
+    for group in alignment.tied():
+        if len(group) == 1:
+            logger.warning("references of branch %s: nothing ties it to another", *group)
+    return [replace(spec, references=alignment.references[spec.name]) for spec in specs]
 
 
 def pretrain(recipe: Recipe, folder: Path, *, resume: bool = False) -> Path:

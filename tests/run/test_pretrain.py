@@ -17,6 +17,8 @@ from hydracalc.ingest.prepare import PrepareConfig, prepare
 from hydracalc.ingest.splitting import SplitConfig
 from hydracalc.recipe import load_recipe
 from hydracalc.run.pretrain import plan, with_test_metrics
+from hydracalc.shards.alignment import align, collect_energies
+from hydracalc.shards.reader import open_shards
 
 RECIPE = """
 name = "toy"
@@ -213,3 +215,21 @@ def test_a_run_in_bfloat16_leaves_a_float32_model_and_its_own_errors(workplace):
     again = with_test_metrics(model, structures)
     for branch, spec in zip(header["branches"], again.branch_specs, strict=True):
         assert branch["metrics"] == pytest.approx(spec.metrics, rel=1e-6)
+
+
+def test_references_may_be_put_on_one_footing(workplace):
+    """Branches that share compositions get references with which these bind equally."""
+    recipe = workplace / "toy.toml"
+    words = [f"data_dir={workplace}"]
+    fitted = plan(load_recipe(recipe, words))
+    aligned = plan(load_recipe(recipe, [*words, "references=aligned"]))
+    energies = []
+    for branch in aligned.recipe.branches:
+        with open_shards(aligned.recipe.shards_of(branch)) as shards:
+            energies.append(collect_energies(shards))
+    expected = align(energies).references
+    for before, after in zip(fitted.specs, aligned.specs, strict=True):
+        assert after.references.to_json() == expected[after.name].to_json()
+        assert before.references.to_json().keys() == after.references.to_json().keys()
+    with pytest.raises(ValueError, match=r"references.*'fitted'"):
+        load_recipe(recipe, ["references=best"])
