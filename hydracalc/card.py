@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from hydracalc import elements as element_table
 from hydracalc import units
@@ -60,6 +60,50 @@ class Labels(BaseModel):
         return unit
 
 
+_PLACE = r"(calculator|info|arrays|data|npy):.+"
+
+
+class Keys(BaseModel):
+    """Under which names the files of a dataset without adapter.py hold what is read.
+
+    A name is written "place:name". Places are `calculator` (results of a calculator, which is
+    where ASE puts a plain energy, forces and stress of extended XYZ, trajectories, databases and
+    outputs of programs), `info` and `arrays` (of ASE's Atoms; key-value pairs of a database are
+    info), `data` (of a database's row) and `npy` (arrays of a DeePMD set). Nothing is looked up
+    elsewhere: "info:energy" is not "calculator:energy".
+
+    Attributes:
+        energy: of the structure.
+        forces: on the atoms; None where none are read.
+        stress: six or nine numbers; six of a calculator are in ASE's order, others in the card's.
+        virial: instead of the stress, nine numbers in eV; the stress is -virial / volume, and the
+            card's `stress_sign` is that of this quotient.
+        charge: total charge, e; None is 0 everywhere.
+        spin: multiplicity 2S + 1; None is 1 everywhere.
+        group: what never sits on both sides of a split: "formula", "reduced formula", "file", or
+            a name.
+        split: published split, a name; or "file" where a word of the file's path says train, val
+            or test. None where there is none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    energy: str = Field(pattern=f"^{_PLACE}$")
+    forces: str | None = Field(default=None, pattern=f"^{_PLACE}$")
+    stress: str | None = Field(default=None, pattern=f"^{_PLACE}$")
+    virial: str | None = Field(default=None, pattern=f"^{_PLACE}$")
+    charge: str | None = Field(default=None, pattern=f"^{_PLACE}$")
+    spin: str | None = Field(default=None, pattern=f"^{_PLACE}$")
+    group: str = Field(pattern=f"^(formula|reduced formula|file|{_PLACE})$")
+    split: str | None = Field(default=None, pattern=f"^(file|{_PLACE})$")
+
+    @model_validator(mode="after")
+    def _has_one_stress(self) -> "Keys":
+        if self.stress is not None and self.virial is not None:
+            raise ValueError("keys name a stress and a virial; the one follows from the other")
+        return self
+
+
 class Card(BaseModel):
     """Everything a reader should know of a dataset before trusting a branch trained on it.
 
@@ -81,6 +125,7 @@ class Card(BaseModel):
         isolated_atoms: energy of free atoms at the dataset's level of theory, on the scale of its
             energies, eV, by symbol; empty where none is published.
         isolated_atoms_from: where those are published.
+        keys: names in files that hydracalc reads without an adapter.py; None where there is one.
         computed_by: program and model where the labels are not the published ones but computed for
             hydracalc; None where they are as published.
     """
@@ -106,6 +151,7 @@ class Card(BaseModel):
     files: tuple[SourceFile, ...] = ()
     isolated_atoms: dict[str, float] = Field(default_factory=dict)
     isolated_atoms_from: str = ""
+    keys: Keys | None = None
     computed_by: str | None = None
     notes: str = ""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from hydracalc import errors
 from hydracalc.card import Card, read_card
 from hydracalc.ingest.adapter import Adapter
+from hydracalc.ingest.generic import GenericAdapter
 
 _PACKAGE = Path(__file__).parent.parent
 
@@ -58,15 +59,29 @@ def load_adapter(dataset: str | Path) -> Adapter:
     """The reader of a dataset, fresh, with nothing dropped yet.
 
     Args:
-        dataset: name of a known dataset, or a folder with card.toml and adapter.py.
+        dataset: name of a known dataset, or a folder with card.toml and either an adapter.py or
+            [keys] in the card.
 
     Raises:
-        ValueError: the dataset is unknown, or its adapter.py defines no or several adapters.
+        ValueError: the dataset is unknown, has neither, or its adapter.py defines no or several
+            adapters.
     """
     card = load_card(dataset)
-    path = dataset_folder(dataset) / "adapter.py"
+    folder = dataset_folder(dataset)
+    adapter = _adapter_class(card, folder)(card)
+    adapter.folder = folder
+    return adapter
+
+
+def _adapter_class(card: Card, folder: Path) -> type[Adapter]:
+    path = folder / "adapter.py"
+    if not path.is_file() and card.keys is not None:
+        return GenericAdapter
     if not path.is_file():
-        raise ValueError(f"{path.parent} has no adapter.py")
+        raise ValueError(
+            f"{folder} has no adapter.py and its card.toml no [keys]; write [keys] that say where "
+            'energies are, such as energy = "calculator:energy", or a reader of your own'
+        )
     spec = importlib.util.spec_from_file_location(f"hydracalc_dataset_{card.branch}", path)
     assert spec is not None  # a .py file always has a loader
     assert spec.loader is not None
@@ -82,6 +97,4 @@ def load_adapter(dataset: str | Path) -> Adapter:
     if len(found) != 1:
         names = [adapter.__name__ for adapter in found]
         raise ValueError(f"{path} must define one Adapter, it defines {names or 'none'}")
-    adapter = found[0](card)
-    adapter.folder = path.parent
-    return adapter
+    return found[0]

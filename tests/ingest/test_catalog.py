@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from hydracalc.ingest import catalog
+from hydracalc.ingest.generic import GenericAdapter
+from hydracalc.ingest.physics import energy_against_work
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,8 +19,8 @@ def test_every_folder_with_a_card_is_listed():
 
 
 def test_an_unknown_dataset_offers_the_nearest():
-    with pytest.raises(ValueError, match="unknown dataset 'anix'; did you mean 'ani1x'"):
-        catalog.load_adapter("anix")
+    with pytest.raises(ValueError, match="unknown dataset 'mptrk'; did you mean 'mptrj'"):
+        catalog.load_adapter("mptrk")
 
 
 def test_adapters_share_no_state():
@@ -54,11 +56,40 @@ def test_an_adapter_file_must_define_exactly_one(tmp_path):
         catalog.load_adapter(copied(tmp_path, adapter=import_only))
 
 
-def test_a_folder_without_adapter_is_refused(tmp_path):
+def test_a_folder_without_adapter_and_keys_is_refused(tmp_path):
     folder = copied(tmp_path)
     (folder / "adapter.py").unlink()
-    with pytest.raises(ValueError, match="has no adapter.py"):
+    with pytest.raises(ValueError, match=r"has no adapter.py and its card.toml no \[keys\]") as e:
         catalog.load_adapter(folder)
+    assert str(folder) in str(e.value)
+    assert 'energy = "calculator:energy"' in str(e.value)
+
+
+def test_keys_in_a_card_are_enough(tmp_path):
+    folder = copied(tmp_path)
+    (folder / "adapter.py").unlink()
+    with (folder / "card.toml").open("a") as card:
+        card.write('[keys]\nenergy = "info:e"\nforces = "arrays:f"\ngroup = "formula"\n')
+    adapter = catalog.load_adapter(folder)
+    assert isinstance(adapter, GenericAdapter)
+    assert adapter.folder == folder
+
+
+def test_an_adapter_goes_before_keys(tmp_path):
+    folder = copied(tmp_path)
+    with (folder / "card.toml").open("a") as card:
+        card.write('[keys]\nenergy = "info:e"\ngroup = "formula"\n')
+    assert type(catalog.load_adapter(folder)).__name__ == "Ani1x"
+
+
+def test_the_example_of_own_data_is_read_and_obeys_physics():
+    folder = ROOT / "examples" / "own_dataset"
+    structures = list(catalog.load_adapter(folder).read(folder))
+    assert len(structures) == 156
+    assert len({structure.group for structure in structures}) == 15
+    result = energy_against_work(structures, max_displacement=0.2)
+    assert result.slope == pytest.approx(1, abs=0.02)
+    assert result.correlation > 0.999
 
 
 def test_a_wheel_reads_them_from_inside_the_package(tmp_path, monkeypatch):
