@@ -1,4 +1,4 @@
-"""What README.md tells people to type works: every block marked <!-- tested --> is run."""
+"""What README.md and docs/ tell people to type works: every block marked <!-- tested --> is run."""
 
 import re
 import shlex
@@ -12,9 +12,14 @@ from hydracalc.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"<!-- tested -->\n```(\w+)\n(.*?)```", re.DOTALL)
-BLOCKS = BLOCK.findall((ROOT / "README.md").read_text())
-COMMANDS = [line for kind, text in BLOCKS if kind == "bash" for line in text.splitlines() if line]
-SCRIPTS = [text for kind, text in BLOCKS if kind == "python"]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(page, kind):
+    return [text for found, text in BLOCK.findall(page.read_text()) if found == kind]
+
+
+SCRIPTS = [text for page in PAGES for text in blocks(page, "python")]
 
 
 @pytest.fixture
@@ -26,15 +31,20 @@ def checkout(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_every_marked_block_is_found():
-    marks = (ROOT / "README.md").read_text().count("<!-- tested -->")
-    assert len(BLOCKS) == marks
-    assert COMMANDS
-    assert SCRIPTS
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_marked_block_is_found(page):
+    text = page.read_text()
+    assert len(BLOCK.findall(text)) == text.count("<!-- tested -->")
 
 
-def test_the_commands_of_the_readme_work_one_after_the_other(checkout):
-    for line in COMMANDS:
+def test_the_readme_has_commands_and_scripts():
+    assert blocks(PAGES[0], "bash")
+    assert blocks(PAGES[0], "python")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_commands_of_a_page_work_one_after_the_other(checkout, page):
+    for line in "".join(blocks(page, "bash")).splitlines():
         program, *arguments = shlex.split(line, comments=True)
         assert program == "hydracalc"
         result = CliRunner().invoke(main, arguments)
@@ -42,5 +52,5 @@ def test_the_commands_of_the_readme_work_one_after_the_other(checkout):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_of_the_readme_works(checkout, script):
-    exec(compile(script, "README.md", "exec"), {})
+def test_a_script_of_a_page_works(checkout, script):
+    exec(compile(script, "page", "exec"), {})
