@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from hydracalc.cli.align import align_command
+from hydracalc.cli.check import check_command
 from hydracalc.cli.options import json_option
 from hydracalc.cli.prepare import prepare_command
 from hydracalc.cli.tables import counts, energies, print_pairs, print_table, some_elements
@@ -134,4 +135,5 @@ def stats_command(out: Path, as_json: bool) -> None:
 
 
 data.add_command(align_command)
+data.add_command(check_command)
 data.add_command(prepare_command)

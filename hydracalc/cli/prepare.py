@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hydracalc.ingest.prepare import PrepareConfig, PrepareReport
 
 OTHER_RANK_FAILED = 1
+SPLIT_OPTIONS = ("val", "test", "seed", "join_near")
 
 
 @click.command("prepare")
@@ -26,6 +27,11 @@ OTHER_RANK_FAILED = 1
 @click.option("--seed", type=int, help="Of the split into train, val and test.")
 @click.option("--val", type=float, help="Fraction of the groups for choosing a model.")
 @click.option("--test", type=float, help="Fraction of the groups for its errors.")
+@click.option(
+    "--join-near",
+    type=float,
+    help="Groups with structures as near as random displacements of so many Angstrom go together.",
+)
 @click.option("--max-force", type=float, help="Leave out larger forces, eV/Angstrom; inf: none.")
 @json_option
 def prepare_command(
@@ -86,7 +92,7 @@ def _config(choices: dict[str, Any]) -> "PrepareConfig":
         given["max_force"] = None
     return PrepareConfig(
         screen=ScreenConfig(**{k: v for k, v in given.items() if k == "max_force"}),
-        split=SplitConfig(**{k: v for k, v in given.items() if k in {"val", "test", "seed"}}),
+        split=SplitConfig(**{k: v for k, v in given.items() if k in SPLIT_OPTIONS}),
         **{k: v for k, v in given.items() if k == "limit"},
     )
 

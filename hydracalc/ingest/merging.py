@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,15 +10,17 @@ import numpy as np
 
 from hydracalc import references
 from hydracalc.errors import DataError
+from hydracalc.ingest.joining import join_groups
 from hydracalc.ingest.piece_records import PieceSummary, read_column
 from hydracalc.ingest.screening import DUPLICATE, RELABELLED
-from hydracalc.ingest.splitting import SplitConfig, divided, first_sides
+from hydracalc.ingest.splitting import SplitConfig, deal, divided, first_sides
 from hydracalc.references import References
 from hydracalc.shards.folder import amend_shard
 from hydracalc.shards.manifest import StoredShard
 from hydracalc.shards.reader import read_table
 from hydracalc.shards.table import SPLITS
 from hydracalc.shards.writer import NO_REFERENCE
+from hydracalc.structure import AtomicStructure
 
 _SORTED = 500_000  # hashes sorted at once
 
@@ -161,19 +163,36 @@ def _copies(marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _put_on_sides(shards: _Shards, keep: np.ndarray, config: SplitConfig) -> list[Amendment]:
     """Sides of all structures: where the dataset publishes its group, else where it is dealt."""
     published = _published_sides(shards)
+    joined = _joined(shards, keep, config)
     amendments = []
     for number, shard in enumerate(shards.shards):
         groups, stated = shards.column(number, "groups"), shards.column(number, "splits")
         written = first_sides(stated, groups, config)
         sides = written.copy()
-        if published:
+        if published or joined:
             names, members = np.unique(groups, return_inverse=True)
-            known = np.array([published.get(name, -1) for name in names.tolist()])[members]
-            sides = np.where(known >= 0, known, written).astype(np.int8)
+            leaders = np.array([joined.get(n, n) for n in names.tolist()], dtype=np.uint64)
+            known = np.array([published.get(n, -1) for n in names.tolist()])
+            sides = np.where(known >= 0, known, deal(leaders, config)).astype(np.int8)[members]
         kept = keep[shards.rows(number)]
         changed = bool((sides != written).any() or not kept.all())
         amendments.append(Amendment(shard=shard, keep=kept, splits=sides, is_needed=changed))
     return amendments
+
+
+def _joined(shards: _Shards, keep: np.ndarray, config: SplitConfig) -> dict[int, int]:
+    """The group whose side each group takes, of those that go together with others."""
+    if config.join_near == 0:
+        return {}
+
+    def structures() -> Iterator[tuple[AtomicStructure, int]]:
+        for number, shard in enumerate(shards.shards):
+            table = read_table(shards.folder / shard.name, shards.branch)
+            groups, kept = shards.column(number, "groups").tolist(), keep[shards.rows(number)]
+            for index in np.flatnonzero(kept).tolist():
+                yield table.structure(index), groups[index]
+
+    return join_groups(structures(), rattle=config.join_near, seed=config.seed)
 
 
 def _published_sides(shards: _Shards) -> dict[int, int]:

@@ -18,6 +18,8 @@ class SplitConfig:
         val: fraction for choosing a model.
         test: fraction for its errors.
         seed: another one deals the groups anew.
+        join_near: groups with structures that differ by random displacements of no more than so
+            many Angstrom go together; 0 goes by the names of groups alone.
 
     Raises:
         ValueError: nothing is left to train, or a fraction is negative.
@@ -26,8 +28,11 @@ class SplitConfig:
     val: float = 0.1
     test: float = 0.1
     seed: int = 0
+    join_near: float = 0.0
 
     def __post_init__(self) -> None:
+        if not self.join_near >= 0:
+            raise ValueError(f"join_near is {self.join_near}, expected 0 or a length in Angstrom")
         if not (self.val >= 0 and self.test >= 0 and self.val + self.test < 1):
             raise ValueError(
                 f"val is {self.val} and test {self.test}; "

@@ -7,42 +7,48 @@ import pytest
 
 from hydracalc import elements, fields
 from hydracalc.errors import DataError
+from hydracalc.ingest.binding import binding_ratios, cohesive_energies
 
-# energy of free atoms at the levels of theory of the molecular datasets, eV, to a few eV
-ALL_ELECTRON = {1: -13.6, 6: -1029, 7: -1485, 8: -2041, 16: -10829, 17: -12516}
-ALLOWED_LICENSES = {"CC0-1.0", "CC-BY-4.0", "MIT"}
-COMPUTED_BY_US = {"qm7x", "transition1x"}
+# what the licence of a sample must be, so that it may be passed on
+REDISTRIBUTABLE = ("CC0-1.0", "CC-BY-4.0", "MIT", "BSD-3-Clause", "Apache-2.0", "NIST-PD")
+# what the licence of data may be that are only read, where users have them
+OTHERS = ("CC-BY-NC-4.0", "NOASSERTION")
+OPEN_METHODS = ("PySCF", "EMT")  # what labels of samples are computed with
 
 
 def test_the_card_states_what_a_reader_needs(adapter, dataset):
     card = adapter.card
     assert card.branch == dataset
-    assert card.license in ALLOWED_LICENSES
+    assert card.license in REDISTRIBUTABLE + OTHERS
     assert card.doi is not None
     assert card.doi.startswith("10.")
     assert card.citation
-    assert card.energy_kind == "total"
+    assert (card.energy_kind == "total") == card.reference.startswith("none")
     assert card.files
     assert all(file.url is None or file.url.startswith("https://") for file in card.files)
     assert all(re.fullmatch("[0-9a-f]{32}", file.md5) for file in card.files if file.md5)
+    assert all(re.fullmatch("[0-9a-f]{64}", file.sha256) for file in card.files if file.sha256)
     assert (card.labels.stress is None) == (card.labels.stress_sign is None)
+    assert bool(card.isolated_atoms) == bool(card.isolated_atoms_from)
 
 
 @pytest.mark.parametrize("kind", ["sample", "slice"])
-def test_the_data_state_their_origin_and_licence(folder, kind):
+def test_the_data_state_their_origin_and_a_licence_to_pass_them_on(folder, kind):
     if kind == "slice" and not (folder / kind).is_dir():
         return
     text = (folder / kind / "SOURCE.txt").read_text()
     assert "icence" in text
+    assert any(licence in text for licence in (*REDISTRIBUTABLE, "NIST public domain"))
 
 
 def test_the_sample_is_small(folder):
-    assert sum(path.stat().st_size for path in (folder / "sample").iterdir()) < 300_000
+    files = [path for path in (folder / "sample").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 300_000
 
 
 def test_structures_are_typed_and_labelled(structures, adapter, dataset):
-    assert len(structures) >= 10
-    symbols = set()
+    assert len(structures) >= 5
+    labels, symbols = adapter.card.labels, set()
     for structure in structures:
         for name, field in fields.FIELDS.items():
             value = getattr(structure, name)
@@ -53,28 +59,39 @@ def test_structures_are_typed_and_labelled(structures, adapter, dataset):
         assert structure.group
         assert structure.source
         assert structure.energy is not None
-        assert structure.forces is not None
+        assert (structure.forces is None) == (labels.forces is None)
+        assert structure.stress is None or labels.stress is not None
         symbols |= set(elements.symbols(structure.atomic_numbers))
     assert symbols <= set(adapter.card.elements)
+    assert (labels.stress is not None) == any(s.stress is not None for s in structures)
 
 
 def test_sources_are_unique(structures):
     assert len({structure.source for structure in structures}) == len(structures)
 
 
-def test_energies_are_those_of_the_level_of_theory(structures):
-    """Molecules are all-electron totals near those of their atoms, crystals those of PAW."""
-    for structure in structures:
-        if structure.pbc.any():
-            assert -20 < structure.energy / structure.num_atoms < 15
-        else:
-            atoms = sum(ALL_ELECTRON[int(z)] for z in structure.atomic_numbers)
-            assert -12 < (structure.energy - atoms) / structure.num_atoms < 6
+def test_no_energy_stands_out(structures, adapter, folder):
+    """The check of labels looks at medians; here every structure is bound like others."""
+    card = adapter.card_of(folder / "sample")
+    if card.computed_by is not None:
+        card = card.model_copy(update={"isolated_atoms": {}})  # they are of another theory
+    if card.energy_kind in ("adsorption", "interaction"):
+        assert max(abs(structure.energy) for structure in structures) < 50
+        return
+    ratios, cohesive = binding_ratios(structures, card), cohesive_energies(structures, card)
+    assert len(ratios) + len(cohesive) > len(structures) / 2
+    assert np.all(ratios > -2)
+    assert np.all(ratios < 3)
+    assert np.all(cohesive > -20)
+    assert np.all(cohesive < 15)
 
 
 def test_forces_add_up_to_nothing(structures):
+    """Exactly, but for grids and rounding of the program that made them."""
     for structure in structures:
-        np.testing.assert_allclose(structure.forces.sum(axis=0), 0, atol=1e-5)
+        if structure.forces is not None:
+            net = np.linalg.norm(structure.forces.sum(axis=0))
+            assert net < max(1e-5, min(0.2, 0.05 * np.linalg.norm(structure.forces)))
 
 
 def test_stress_is_symmetric_and_of_the_size_of_a_solid(structures):
@@ -94,7 +111,8 @@ def test_reading_twice_gives_the_same(adapter, structures, folder):
     again = next(iter(adapter.read(folder / "sample")))
     assert again.source == structures[0].source
     assert again.energy == structures[0].energy
-    assert np.array_equal(again.forces, structures[0].forces)
+    assert (again.forces is None) == (structures[0].forces is None)
+    assert again.forces is None or np.array_equal(again.forces, structures[0].forces)
 
 
 def test_a_folder_without_the_files_names_what_was_expected(adapter, tmp_path):
@@ -127,8 +145,10 @@ def test_a_file_of_another_kind_is_damaged_data(adapter, folder, tmp_path):
             list(adapter.read(copy))
 
 
-def test_labels_that_were_computed_for_the_sample_are_marked(adapter, folder, dataset):
+def test_labels_that_were_computed_for_the_sample_are_marked(adapter, folder):
     text = (folder / "sample" / "SOURCE.txt").read_text()
-    assert ("PySCF" in text) == (dataset in COMPUTED_BY_US)
     marked = adapter.card_of(folder / "sample").computed_by
-    assert (marked is not None) == (dataset in COMPUTED_BY_US)
+    assert (marked is not None) == any(method in text for method in OPEN_METHODS)
+    if marked is not None:
+        assert any(method in marked and method in text for method in OPEN_METHODS)
+        assert "published labels" in marked

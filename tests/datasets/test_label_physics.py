@@ -1,58 +1,26 @@
-"""The labels of the real slices obey physics: forces and stress are derivatives of the energies."""
+"""The labels of every sample obey physics, and each kind of label is told of by a finding."""
 
-from dataclasses import replace
+from hydracalc.ingest.card_choices import alternatives
+from hydracalc.ingest.label_check import check_labels
 
-import ase.units
-import pytest
-
-from hydracalc.ingest.catalog import list_datasets, load_adapter
-from hydracalc.ingest.physics import ch_stretch_constant, energy_against_work
-
-FOLDERS = list_datasets()
-
-# dataset: where, largest displacement in A, tolerance of the slope
-PAIRS = {
-    "ani1x": ("slice", 0.3, 0.12),
-    "qm7x": ("sample", 0.2, 0.03),
-    "mptrj": ("slice", 0.1, 0.02),
-    "rmd17": ("sample", 0.3, 0.05),
-    "mattersim": ("slice", 0.1, 0.03),
+# entries of a card's labels: findings of which one at least must have been made
+TOLD_BY = {
+    "energy": {"forces against energy", "energy scale"},
+    "length": {"distances"},
+    "forces": {"forces against energy", "bonds to hydrogen"},
+    "stress": {"normal stress against energy", "stress against forces"},
+    "stress_order": {"shear stress against energy", "shear stress against forces"},
 }
-# C-H bonds on reaction paths are relaxed rather than stretched, which makes them seem softer
-STRETCH = {"ani1x": (28, 36), "qm7x": (28, 36), "rmd17": (28, 36), "transition1x": (8, 36)}
 
 
-def read(name, kind):
-    return list(load_adapter(name).read(FOLDERS[name] / kind))
-
-
-@pytest.mark.parametrize("name", PAIRS)
-def test_forces_and_stress_are_the_derivative_of_the_energy(name):
-    kind, max_displacement, tolerance = PAIRS[name]
-    result = energy_against_work(read(name, kind), max_displacement=max_displacement)
-    assert result.num_points >= 10
-    assert result.slope == pytest.approx(1, abs=tolerance)
-    assert result.correlation > 0.97
-
-
-@pytest.mark.parametrize("name", STRETCH)
-def test_ch_bonds_have_the_force_constant_of_ch_bonds(name, sample):
-    low, high = STRETCH[name]
-    assert low < ch_stretch_constant(sample(name)) < high
-
-
-@pytest.mark.parametrize("factor", [-1, 10, 0.1])
-def test_a_wrong_stress_of_real_crystals_is_caught(factor):
-    """In the trajectories of MPtrj cells change: they decide on sign and unit of the stress."""
-    wrong = [replace(s, stress=s.stress * factor) for s in read("mptrj", "slice")]
-    result = energy_against_work(wrong, max_displacement=0.1)
-    assert not (abs(result.slope - 1) < 0.2 and result.correlation > 0.97)
-
-
-@pytest.mark.parametrize("factor", [-1, 1 / ase.units.Bohr, 1 / ase.units.Hartree])
-def test_wrong_forces_of_real_molecules_are_caught(factor, sample):
-    wrong = [replace(s, forces=s.forces * factor) for s in sample("ani1x")]
-    assert not 25 < ch_stretch_constant(wrong) < 40
+def test_the_labels_of_the_sample_obey_physics_and_show_it(dataset, structures, adapter, folder):
+    """What no finding tells of could not be wrong in any way."""
+    card = adapter.card_of(folder / "sample")
+    report = check_labels(structures, card)
+    assert report.by_verdict("failed") == []
+    passed = {finding.name for finding in report.by_verdict("passed")}
+    labelled = {entry for entry in TOLD_BY if alternatives(card.labels, entry)}
+    assert {entry for entry in labelled if not passed & TOLD_BY[entry]} == set(), report.findings
 
 
 def test_snapshots_at_high_pressure_are_compressed(sample):

@@ -1,4 +1,4 @@
-"""The checks of labels pass on exact labels and fail on wrong units and signs."""
+"""Energy against work has slope 1 for exact labels, another for wrong units and signs."""
 
 from dataclasses import replace
 
@@ -11,8 +11,7 @@ from ase.calculators.morse import MorsePotential
 from builders import labelled
 from scipy.spatial.transform import Rotation
 
-from hydracalc.ingest.physics import ch_stretch_constant, energy_against_work
-from hydracalc.structure import AtomicStructure
+from hydracalc.ingest.physics import energy_against_work
 
 HARTREE_PER_BOHR = ase.units.Hartree / ase.units.Bohr
 
@@ -83,29 +82,7 @@ def test_structures_of_different_groups_are_not_compared(molecules):
         energy_against_work(apart, max_displacement=0.3)
 
 
-def spring_methanes(constant):
-    """CH4 with harmonic C-H bonds of one force constant."""
-    structures = []
-    for stretch in np.linspace(-0.05, 0.06, 5):
-        atoms = molecule("CH4")
-        bonds = atoms.positions[1:] - atoms.positions[0]
-        lengths = np.linalg.norm(bonds, axis=1, keepdims=True)
-        atoms.positions[1:] += stretch * bonds / lengths
-        forces = np.zeros((5, 3))
-        forces[1:] = -constant * stretch * bonds / lengths
-        structures.append(
-            AtomicStructure(atomic_numbers=atoms.numbers, positions=atoms.positions, forces=forces)
-        )
-    return structures
-
-
-def test_the_ch_stretch_is_the_force_constant():
-    assert ch_stretch_constant(spring_methanes(31.0)) == pytest.approx(31.0)
-    with pytest.raises(ValueError, match="0 C-H bonds"):
-        ch_stretch_constant([])
-
-
-def test_labels_are_needed():
-    unlabelled = [replace(s, forces=None) for s in spring_methanes(1.0)]
+def test_labels_are_needed(molecules):
+    unlabelled = [replace(s, forces=None) for s in molecules]
     with pytest.raises(ValueError, match="has no forces"):
-        ch_stretch_constant(unlabelled)
+        energy_against_work(unlabelled, max_displacement=0.3)
