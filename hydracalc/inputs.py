@@ -84,7 +84,8 @@ def read_atoms(path: Path | str) -> Iterator[Atoms]:
     if not filename or not Path(filename).exists():
         raise ValueError(f"{path}: there is no such file")
     try:
-        yield from iread(filename, index=selection or ":")
+        # under MPI every rank reads for itself: some readers would wait for all to take part
+        yield from iread(filename, index=selection or ":", parallel=False)
     except Exception as error:  # each of ASE's readers raises what it likes
         raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
 

@@ -12,7 +12,7 @@ import numpy as np
 from hydracalc import elements
 
 # singular values below this fraction of the largest carry no information on the elements
-_RCOND = 1e-8
+RCOND = 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ def fit(
     # n equal rows are one row times sqrt(n)
     scale = (1.0 if counts is None else np.sqrt(counts)) / num_atoms
     fractions = compositions[:, present] * scale[:, None]
-    solution, *_ = np.linalg.lstsq(fractions, energies * scale, rcond=_RCOND)
+    solution, *_ = np.linalg.lstsq(fractions, energies * scale, rcond=RCOND)
     table = np.full(elements.NUM_ELEMENTS, np.nan)
     table[present] = solution
     return References(table)

@@ -46,7 +46,9 @@ def check_command(dataset: str, raw: Path, limit: int, unknown: str | None, as_j
         _show(report, as_json)
         return 0 if report.holds else CHECK_FAILED
     choices = fitting_choices(
-        lambda card: _some(adapter, card, raw, limit), adapter.card, unknown=unknown.split(",")
+        lambda card: _some(adapter, card, raw, limit),
+        adapter.card_of(raw),
+        unknown=unknown.split(","),
     )
     rows = [
         {

@@ -7,8 +7,11 @@ import click
 
 from hydracalc.cli.align import align_command
 from hydracalc.cli.check import check_command
+from hydracalc.cli.label import label_command
+from hydracalc.cli.leakage import leakage_command
 from hydracalc.cli.options import json_option
 from hydracalc.cli.prepare import prepare_command
+from hydracalc.cli.stats import stats_command
 from hydracalc.cli.tables import counts, energies, print_pairs, print_table, some_elements
 
 shards_argument = click.argument("out", type=click.Path(path_type=Path))
@@ -89,51 +92,9 @@ def validate_command(out: Path, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-@data.command("stats")
-@shards_argument
-@json_option
-def stats_command(out: Path, as_json: bool) -> None:
-    """Elements, sizes, energies, forces and references of a folder of shards."""
-    from hydracalc.ingest.stats import collect_stats
-    from hydracalc.shards.reader import open_shards
-
-    with open_shards(out) as shards:
-        stats = collect_stats(shards)
-    if as_json:
-        click.echo(json.dumps(stats, indent=2))
-        return
-    print_pairs(
-        {
-            "branch": stats["branch"],
-            "structures": counts(stats["num_structures"]),
-            "charges": counts(stats["charges"]),
-            "spin multiplicities": counts(stats["spin_multiplicities"]),
-        }
-    )
-    columns = ("count", "mean", "std", "min", "p01", "median", "p99", "max")
-    quantities = {
-        "atoms": "num_atoms",
-        "normalized energy, eV/atom": "normalized_energy_eV_per_atom",
-        "largest force, eV/A": "largest_force_eV_per_A",
-        "largest stress, eV/A^3": "largest_stress_eV_per_A3",
-    }
-    print_table(
-        ("", *columns),
-        [
-            (name, *(f"{stats[key][column]:.5g}" for column in columns))
-            for name, key in quantities.items()
-            if stats[key] is not None
-        ],
-    )
-    print_table(
-        ("element", "atoms", "structures", "reference, eV"),
-        [
-            (symbol, n["atoms"], n["structures"], f"{stats['references_eV'][symbol]:.4f}")
-            for symbol, n in stats["elements"].items()
-        ],
-    )
-
-
 data.add_command(align_command)
 data.add_command(check_command)
+data.add_command(label_command)
+data.add_command(leakage_command)
 data.add_command(prepare_command)
+data.add_command(stats_command)

@@ -10,7 +10,7 @@ from ase.io.trajectory import TrajectoryReader
 
 from hydracalc.errors import DataError
 from hydracalc.ingest.damage import reading
-from hydracalc.ingest.extxyz_stream import stream_extxyz
+from hydracalc.ingest.extxyz_parts import stream_extxyz
 from hydracalc.structure import AtomicStructure, from_atoms
 
 TRAJECTORY = ".traj"

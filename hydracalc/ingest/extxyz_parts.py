@@ -57,11 +57,21 @@ def extxyz_frames(part: Part) -> Iterator[tuple[int, ase.Atoms]]:
                 text = _frame(file)
                 if not text:
                     break
-                atoms = ase.io.read(io.StringIO(text), format="extxyz")
+                atoms = ase.io.read(io.StringIO(text), format="extxyz", parallel=False)
             yield number, cast(ase.Atoms, atoms)
             number += 1
     if number == part.start:
         raise DataError(f"{path}: holds no frame {number}")
+
+
+def stream_extxyz(path: Path) -> Iterator[ase.Atoms]:
+    """All frames of a file, plain or compressed.
+
+    Raises:
+        DataError: the file is truncated, has no frame or is no extended XYZ.
+    """
+    for _, atoms in extxyz_frames(Part(path=path)):
+        yield atoms
 
 
 def _pass_over(path: Path, file: IO[bytes], number: int) -> bool:

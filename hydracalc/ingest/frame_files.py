@@ -168,7 +168,7 @@ def _other_records(part: Part) -> Iterator[Record]:
     """Whatever ASE reads, such as outputs of programs."""
     number = -1
     try:
-        frames = ase.io.iread(part.path, index=":", do_not_split_by_at_sign=True)
+        frames = ase.io.iread(part.path, ":", parallel=False, do_not_split_by_at_sign=True)
         for number, atoms in enumerate(frames):
             yield _record(number, atoms)
     except FileNotFoundError:

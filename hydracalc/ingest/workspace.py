@@ -1,4 +1,4 @@
-"""The hidden folder beside the one to be made, where a preparation can be killed and continued."""
+"""The hidden folder beside the one to be made, where work can be killed and continued."""
 
 import fcntl
 import json
@@ -37,7 +37,7 @@ def workspace(out: Path, plan: Mapping[str, Any]) -> Iterator[Path]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"{out}: another process is preparing it") from None
+            raise ValueError(f"{out}: another process is making it") from None
         except OSError:
             pass  # a file system without locks
         _continue_or_begin(folder, json.loads(json.dumps(plan)))
@@ -62,8 +62,8 @@ def _continue_or_begin(folder: Path, plan: dict[str, Any]) -> None:
             return
         other = [key for key in plan | stated if plan.get(key) != stated.get(key)]
         raise ValueError(
-            f"{folder}: holds an unfinished preparation with other {', '.join(other)}; "
-            "remove it, or prepare as it was begun"
+            f"{folder}: was begun with other {', '.join(other)} and is not finished; "
+            "remove it, or go on as it was begun"
         )
     for left in folder.iterdir():
         if left.name != _LOCK:

@@ -184,7 +184,7 @@ def find_workers(count: int | None = None) -> Workers:
     """
     comm = launch.world()
     if comm is None:
-        return Alone() if count in (None, 1) else Processes(count or 1)
+        return Alone() if count is None or count == 1 else Processes(count)
     if count not in (None, comm.Get_size()):
         raise ValueError(
             f"{count} ranks are asked for, but the launcher started {comm.Get_size()}; "

@@ -68,7 +68,7 @@ def test_prepare_takes_limits_and_fractions(tmp_path):
     assert report["num_structures"]["val"] > 5
     settings = read_json("info", tmp_path / "out")["settings"]
     assert settings["limit"] == 60
-    assert settings["split"] == {"seed": 5, "val": 0.4, "test": 0.0}
+    assert settings["split"] == {"seed": 5, "val": 0.4, "test": 0.0, "join_near": 0.0}
     assert settings["screen"]["max_force"] is None
 
 
@@ -147,6 +147,6 @@ def test_an_option_without_sense_is_bad_input(tmp_path, option, value, message):
 
 
 def test_a_long_preparation_writes_lines_to_a_log(tmp_path, monkeypatch):
-    monkeypatch.setattr("hydracalc.cli.data._LOG_EVERY", 0.0)
+    monkeypatch.setattr("hydracalc.cli.tables._LOG_EVERY", 0.0)
     result = run("prepare", "own", tmp_path, "-o", tmp_path / "out")
     assert "91 structures read" in result.stderr

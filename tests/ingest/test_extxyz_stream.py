@@ -10,7 +10,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from hydracalc.errors import DataError
-from hydracalc.ingest.extxyz_stream import stream_extxyz
+from hydracalc.ingest.extxyz_parts import stream_extxyz
 
 
 @pytest.fixture

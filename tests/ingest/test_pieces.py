@@ -233,7 +233,7 @@ def test_other_settings_do_not_continue_and_say_so(tmp_path, monkeypatch):
     with pytest.raises(DataError):
         prepare(Breaks(*parts), tmp_path, tmp_path / "own", config=SMALL)
     other = PrepareConfig(piece_bytes=1, split=SplitConfig(seed=1))
-    message = "holds an unfinished preparation with other settings; remove it"
+    message = "was begun with other settings and is not finished; remove it"
     with pytest.raises(ValueError, match=message):
         prepare(Breaks(*parts), tmp_path, tmp_path / "own", config=other)
 
@@ -331,7 +331,7 @@ def test_a_kill_leaves_nothing_that_looks_finished_and_is_continued(tmp_path):
 def test_two_at_once_are_told_apart(tmp_path):
     class Asks(Parts):
         def structures(self, part):
-            with pytest.raises(ValueError, match="another process is preparing it"):
+            with pytest.raises(ValueError, match="another process is making it"):
                 prepare(Parts([make_structure(1)]), tmp_path, tmp_path / "own")
             yield from super().structures(part)
 

@@ -52,5 +52,25 @@ def test_forces_are_norms_of_labelled_structures(stats):
     assert stats["largest_stress_eV_per_A3"]["max"] == 0.5
 
 
+def test_forces_on_atoms_are_distributed(stats):
+    assert stats["force_eV_per_A"]["count"] == 3
+    assert stats["force_eV_per_A"]["mean"] == pytest.approx(5 / 3)
+    histogram = stats["histograms"]["force_eV_per_A"]
+    assert sum(histogram["counts"]) == 1  # two atoms without a force are below any ratio
+    assert histogram["below"] == 2
+
+
+def test_histograms_count_every_value(stats):
+    for name in ("num_atoms", "normalized_energy_eV_per_atom", "largest_stress_eV_per_A3"):
+        histogram = stats["histograms"][name]
+        total = sum(histogram["counts"]) + histogram["below"] + histogram["above"]
+        assert total == stats[name]["count"]
+
+
+def test_references_are_as_determined_as_the_training_compositions_make_them(stats):
+    assert stats["coverage"]["rank"] == 2
+    assert stats["coverage"]["not_determined"] == []
+
+
 def test_statistics_are_json(stats):
     assert json.loads(json.dumps(stats, allow_nan=False))["branch"] == "own"
