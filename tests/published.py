@@ -6,7 +6,8 @@ import numpy as np
 from builders import make_card
 
 from hydracalc.fields import FIELDS
-from hydracalc.ingest.adapter import Adapter, Part
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 CARD = make_card("own", ("H", "C", "O", "Si"))

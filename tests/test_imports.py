@@ -17,9 +17,9 @@ PACKAGE = ROOT / "hydracalc"
 LAYERS = (
     "errors units elements fields structure references card inputs",
     "kernels parallel",
-    "shards graphs devices",
+    "shards graphs devices readers",
     "ingest store models",
-    "checkpoint registry",
+    "checkpoint registry checks labelling survey",
     "training weighting mixture support predictor moving",
     "calculator recipe simulation",
     "run",
@@ -28,7 +28,7 @@ LAYERS = (
     "__main__",
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names.split()}
-DATASETS = 4  # adapters may use ingest and what is below it
+DATASETS = 5  # adapters may use ingest, checks and what is below them
 
 # imported in the named files or folders and nowhere else
 HOMES = {

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 
-from hydracalc.ingest.tfrecord import masked_checksum
+from hydracalc.readers.tfrecord import masked_checksum
 
 BYTES, FLOATS, INTEGERS = 1, 2, 3  # kinds of lists
 

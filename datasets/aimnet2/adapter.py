@@ -7,10 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers
-from hydracalc.ingest.damage import reading
 from hydracalc.ingest.hdf5_rows import formulas, row_parts, rows_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 
 OTHER_THEORY = re.compile("b97-?3c", re.IGNORECASE)
 

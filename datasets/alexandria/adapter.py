@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.crystals import is_ordered, read_crystal
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.json_stream import first_key, stream_list, stream_mapping
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.crystals import is_ordered, read_crystal
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import first_key, stream_list, stream_mapping
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 OTHER_THEORY = ("alexandria_ps_", "alexandria_scan_")

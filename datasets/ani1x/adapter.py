@@ -7,10 +7,11 @@ import h5py
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers, row_blocks
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.parts import Part
 
 THEORY = "wb97x_dz"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hydracalc.ingest.close_pairs import close_pairs
+from hydracalc.checks.close_pairs import close_pairs
 from hydracalc.structure import AtomicStructure
 
 KEYS = ("coordinates", "wb97x_dz.energy", "wb97x_dz.forces")

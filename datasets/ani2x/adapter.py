@@ -6,10 +6,11 @@ from pathlib import Path
 
 import h5py
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers
-from hydracalc.ingest.damage import reading
 from hydracalc.ingest.hdf5_rows import formulas, row_parts, rows_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 
 OTHER_THEORY = re.compile("b97-?3c|wb97m|def2", re.IGNORECASE)
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from hydracalc import elements
 from hydracalc.card import Card
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.energy_scale import SCALES, energy_scale, total_energy_of
-from hydracalc.ingest.json_stream import stream_list
+from hydracalc.checks.energy_scale import SCALES, energy_scale, total_energy_of
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import stream_list
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 STATED = "ENERGY.txt"  # beside a file: "total" or "per atom"

@@ -6,9 +6,10 @@ from dataclasses import replace
 from ase import Atoms
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.extxyz_parts import stream_extxyz
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.damage import reading
+from hydracalc.readers.extxyz_parts import stream_extxyz
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure, from_atoms
 
 SOURCE = "Internal"  # what the publishers write in a frame computed with their own settings

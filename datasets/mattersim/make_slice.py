@@ -13,7 +13,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 
-from hydracalc.ingest.close_pairs import close_pairs
+from hydracalc.checks.close_pairs import close_pairs
 from hydracalc.structure import from_atoms
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.npz_rows import small_array, stream_rows
+from hydracalc.readers.damage import reading
+from hydracalc.readers.npz_rows import small_array, stream_rows
+from hydracalc.readers.parts import Part
 
 MOLECULES = (
     "aspirin",

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.crystals import read_crystal
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.folders import sided
-from hydracalc.ingest.json_stream import stream_list
+from hydracalc.readers.crystals import read_crystal
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import stream_list
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 SPLITS = {"train": "train", "training": "train", "test": "test"}

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.crystals import write_crystal
-from hydracalc.ingest.json_stream import stream_list
+from hydracalc.readers.crystals import write_crystal
+from hydracalc.readers.json_stream import stream_list
 
 TRAINING = {"Cu": 262, "Ni": 263}  # records of training.json
 KINDS = ("AIMD-NVT", "Vacancy", "Elastic", "Surface")

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.crystals import is_ordered, read_crystal
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.json_stream import stream_mapping
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.crystals import is_ordered, read_crystal
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import stream_mapping
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 

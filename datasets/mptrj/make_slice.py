@@ -16,8 +16,8 @@ import ase.io
 import numpy as np
 
 from hydracalc import units
-from hydracalc.ingest.crystals import write_crystal
-from hydracalc.ingest.json_stream import stream_mapping
+from hydracalc.readers.crystals import write_crystal
+from hydracalc.readers.json_stream import stream_mapping
 
 Frames = list[tuple[str, str, dict]]
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.ase_sqlite import Row, metadata_of, row_parts, rows_of
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.folders import sided
+from hydracalc.readers.ase_sqlite import Row, metadata_of, row_parts, rows_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 UNITS = {"energy": "Hartree", "forces": "Hartree/Ang"}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from ase import Atoms
 
-from hydracalc.ingest.adapter import Part
-from hydracalc.ingest.ase_frames import labelled, read_frames
 from hydracalc.ingest.ase_rows import UNLABELLED
-from hydracalc.ingest.damage import reading
 from hydracalc.ingest.folders import published_split, refuse_nested
-from hydracalc.ingest.json_stream import open_bytes
 from hydracalc.ingest.pyg_lmdb import RefusesPickles
+from hydracalc.readers.ase_frames import labelled, read_frames
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import open_bytes
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 FOLDERS = {"s2ef_train*": "train", "s2ef_val*": "val"}

@@ -6,12 +6,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Part
-from hydracalc.ingest.ase_frames import TRAJECTORY, labelled, read_frames
 from hydracalc.ingest.ase_rows import UNLABELLED
-from hydracalc.ingest.damage import reading
 from hydracalc.ingest.folders import place, published_split, sided
 from hydracalc.ingest.pyg_lmdb import RefusesPickles
+from hydracalc.readers.ase_frames import TRAJECTORY, labelled, read_frames
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 FOLDERS = {"*train*s2ef*": "train", "*val*s2ef*": "val", "*test*s2ef*": "test"}

@@ -3,7 +3,7 @@
 import re
 
 from hydracalc.ingest.ase_rows import RowAdapter
-from hydracalc.ingest.aselmdb import Row
+from hydracalc.readers.aselmdb import Row
 
 BULK = re.compile(r"(?:^|/)(bulk\d+)(?:/|$)")
 

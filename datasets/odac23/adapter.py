@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Part
-from hydracalc.ingest.ase_frames import labelled, read_frames
 from hydracalc.ingest.ase_rows import UNLABELLED, RowAdapter, numbers_of
-from hydracalc.ingest.aselmdb import Row, array, row_parts
-from hydracalc.ingest.damage import reading
 from hydracalc.ingest.folders import place, published_split, sided
 from hydracalc.ingest.pyg_lmdb import RefusesPickles
+from hydracalc.readers.ase_frames import labelled, read_frames
+from hydracalc.readers.aselmdb import Row, array, row_parts
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 DATABASE = ".aselmdb"

@@ -1,7 +1,7 @@
 """OMat24: crystals far from and near equilibrium [10.48550/arXiv.2410.12771]."""
 
 from hydracalc.ingest.ase_rows import RowAdapter
-from hydracalc.ingest.aselmdb import Row
+from hydracalc.readers.aselmdb import Row
 
 
 class Omat24(RowAdapter):

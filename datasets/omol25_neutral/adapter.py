@@ -1,7 +1,7 @@
 """OMol25, the part without total charge [10.48550/arXiv.2505.08762]."""
 
 from hydracalc.ingest.ase_rows import OmolAdapter
-from hydracalc.ingest.aselmdb import Row
+from hydracalc.readers.aselmdb import Row
 
 
 class Omol25Neutral(OmolAdapter):

@@ -7,9 +7,10 @@ import numpy as np
 from scipy.spatial.distance import cdist
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.tfrecord import Feature, stream_examples
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
+from hydracalc.readers.tfrecord import Feature, stream_examples
 from hydracalc.structure import AtomicStructure
 
 BONDS = 200  # hydrogens of a file whose nearest neighbor is looked at

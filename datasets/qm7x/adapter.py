@@ -5,8 +5,9 @@ from pathlib import Path
 
 import h5py
 
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 DUPLICATES = "DupMols.dat"

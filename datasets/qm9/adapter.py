@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.tar_texts import stream_texts
+from hydracalc.ingest.adapter import Adapter
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
+from hydracalc.readers.tar_texts import stream_texts
 from hydracalc.structure import AtomicStructure
 
 UNCHARACTERIZED = "uncharacterized.txt"

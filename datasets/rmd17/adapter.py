@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers
-from hydracalc.ingest.damage import reading
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 
 BLOCK = 10_000  # steps of the original trajectory, 5 ps: longer than vibrations are correlated
 

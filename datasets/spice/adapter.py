@@ -7,10 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers, row_blocks
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.parts import Part
 
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 _CHARGE = re.compile(r"(\++|-+)(\d*)(?::\d+)?$")  # [N+:9], [Ca+2], [Ca++]

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import h5py
 
-from hydracalc.ingest.adapter import ConformerAdapter, Part
+from hydracalc.ingest.adapter import ConformerAdapter
 from hydracalc.ingest.conformers import Conformers, row_blocks
-from hydracalc.ingest.damage import reading
-from hydracalc.ingest.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.hdf5_groups import group_parts, groups_of
+from hydracalc.readers.parts import Part
 
 THEORY = "wB97x_6-31G(d)"
 SPLITS = ("train", "val", "test")

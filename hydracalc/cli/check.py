@@ -13,8 +13,8 @@ from hydracalc.cli.tables import print_table
 
 if TYPE_CHECKING:
     from hydracalc.card import Card
+    from hydracalc.checks.label_check import LabelReport
     from hydracalc.ingest.adapter import Adapter
-    from hydracalc.ingest.label_check import LabelReport
     from hydracalc.structure import AtomicStructure
 
 CHECK_FAILED = 1
@@ -36,9 +36,9 @@ def check_command(dataset: str, raw: Path, limit: int, unknown: str | None, as_j
 
     Exit code 1 if something is wrong. What structures cannot tell is said, with the reason.
     """
-    from hydracalc.ingest.card_choices import fitting_choices
+    from hydracalc.checks.card_choices import fitting_choices
+    from hydracalc.checks.label_check import check_labels
     from hydracalc.ingest.catalog import load_adapter
-    from hydracalc.ingest.label_check import check_labels
 
     adapter = load_adapter(dataset)
     if unknown is None:

@@ -12,7 +12,7 @@ from hydracalc.cli.options import json_option
 from hydracalc.cli.tables import counts, energies, print_pairs, progress_of
 
 if TYPE_CHECKING:
-    from hydracalc.ingest.labelling import LabelConfig, LabelReport
+    from hydracalc.labelling.labelling import LabelConfig, LabelReport
     from hydracalc.structure import AtomicStructure
 
 OTHER_RANK_FAILED = 1
@@ -65,7 +65,7 @@ def label_command(
     are info["charge"] and info["spin"] of each. Structures for which the calculator fails are left
     out and counted. A run that was killed is continued by the same command.
     """
-    from hydracalc.ingest.labelling import label
+    from hydracalc.labelling.labelling import label
     from hydracalc.parallel.workers import find_workers
 
     workers, config = find_workers(ranks), _config(choices)
@@ -88,9 +88,9 @@ def label_command(
 
 def _config(choices: dict[str, Any]) -> "LabelConfig":
     """What the options say; the rest as the configurations have it."""
-    from hydracalc.ingest.calculators import CalculatorSpec, parse_settings
-    from hydracalc.ingest.labelling import LabelConfig
     from hydracalc.ingest.splitting import SplitConfig
+    from hydracalc.labelling.calculators import CalculatorSpec, parse_settings
+    from hydracalc.labelling.labelling import LabelConfig
 
     split = {"val": choices["val"], "test": choices["test"], "seed": choices["split_seed"]}
     spec = CalculatorSpec(path=choices["calculator"], settings=parse_settings(choices["settings"]))
@@ -116,8 +116,8 @@ def _generation(choices: dict[str, Any]) -> Any:  # noqa: ANN401  # one of sever
     Raises:
         ValueError: an option does not belong to what is generated.
     """
-    from hydracalc.ingest.generators import AsGiven, Dimers, Rattle, Strain
-    from hydracalc.ingest.md_snapshots import DynamicsConfig
+    from hydracalc.labelling.generators import AsGiven, Dimers, Rattle, Strain
+    from hydracalc.labelling.md_snapshots import DynamicsConfig
 
     kinds = dict(zip(_KINDS, (Rattle, Strain, DynamicsConfig, Dimers), strict=True))
     kind = choices["generate"]
@@ -148,8 +148,8 @@ def _parents(structures: tuple[str, ...], choices: dict[str, Any]) -> "Iterable[
     from ase.data import atomic_numbers
 
     from hydracalc import elements
-    from hydracalc.ingest.generators import dimer_parents
-    from hydracalc.ingest.labelling import read_parents
+    from hydracalc.labelling.generators import dimer_parents
+    from hydracalc.labelling.labelling import read_parents
 
     grouping = choices["grouping"]
     if choices["generate"] != "dimers":

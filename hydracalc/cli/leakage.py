@@ -11,7 +11,7 @@ from hydracalc.cli.options import json_option
 from hydracalc.cli.tables import print_pairs, print_table
 
 if TYPE_CHECKING:
-    from hydracalc.ingest.leakage import LeakageReport, SplitLeakage
+    from hydracalc.survey.leakage import LeakageReport, SplitLeakage
 
 
 @click.command("leakage")
@@ -26,8 +26,8 @@ def leakage_command(out: Path, *, as_json: bool, **choices: float | None) -> Non
     The stored split keeps groups together. Had structures been dealt at random, many would have
     nearly equal ones in training, and errors on them would promise too much.
     """
-    from hydracalc.ingest.leakage import LeakageConfig, measure_leakage
     from hydracalc.shards.reader import open_shards
+    from hydracalc.survey.leakage import LeakageConfig, measure_leakage
 
     given: dict[str, Any] = {key: value for key, value in choices.items() if value is not None}
     config = LeakageConfig(**given)

@@ -66,7 +66,7 @@ def _drawing() -> Any:  # noqa: ANN401  # a function of an optional part
         ValueError: matplotlib is not installed.
     """
     try:
-        from hydracalc.ingest.stats_plot import draw_stats
+        from hydracalc.survey.stats_plot import draw_stats
     except ImportError:
         raise ValueError(
             "--plot needs matplotlib; install it with: pip install 'hydracalc[plots]'"
@@ -76,9 +76,9 @@ def _drawing() -> Any:  # noqa: ANN401  # a function of an optional part
 
 def _collect(paths: Mapping[str, Path]) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """Statistics by name, and what they share where there are several."""
-    from hydracalc.ingest.composition_overlap import count_compositions, overlap
-    from hydracalc.ingest.stats import collect_stats
     from hydracalc.shards.reader import open_shards
+    from hydracalc.survey.composition_overlap import count_compositions, overlap
+    from hydracalc.survey.stats import collect_stats
 
     collected, counted = {}, {}
     for name, path in paths.items():

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import ClassVar
@@ -13,26 +13,13 @@ import numpy as np
 from hydracalc import units
 from hydracalc.card import Card
 from hydracalc.ingest.conformers import Conformers
+from hydracalc.readers.parts import Part
 from hydracalc.shards.table import StructureTable, from_structures, published_split
 from hydracalc.structure import AtomicStructure
 
 COMPUTED_BY = "COMPUTED_BY.txt"
 
 _TABLE_STRUCTURES = 1000  # structures handed on together
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """A piece of a raw dataset that can be read by itself, so by another process.
-
-    Attributes:
-        path: file.
-        start, stop: range of its records, whatever the adapter counts; None is the end.
-    """
-
-    path: Path
-    start: int = 0
-    stop: int | None = None
 
 
 class Adapter(ABC):

@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hydracalc.elements import formula, reduced_formula
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.aselmdb import Row, array, row_parts, rows_of
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.folders import place, published_split, refuse_nested, sided
+from hydracalc.readers.aselmdb import Row, array, row_parts, rows_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 UNLABELLED = "no energy or no forces"

@@ -18,7 +18,7 @@ from urllib.request import Request, urlopen
 
 from hydracalc.card import Card, SourceFile
 from hydracalc.errors import DataError
-from hydracalc.ingest.damage import reading
+from hydracalc.readers.damage import reading
 
 Progress = Callable[[int], None]
 

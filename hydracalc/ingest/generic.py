@@ -13,10 +13,11 @@ from hydracalc import errors
 from hydracalc.card import Card, Keys
 from hydracalc.elements import formula, reduced_formula
 from hydracalc.errors import DataError
-from hydracalc.ingest.adapter import Adapter, Part, find_files
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter, find_files
 from hydracalc.ingest.folders import sided
-from hydracalc.ingest.frame_files import RECOGNIZED, Record, record_parts, records_of
+from hydracalc.readers.damage import reading
+from hydracalc.readers.frame_files import RECOGNIZED, Record, record_parts, records_of
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 _SPLITS = {"training": "train", "valid": "val", "validation": "val"} | {

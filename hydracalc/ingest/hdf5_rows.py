@@ -7,9 +7,9 @@ import h5py
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import Part
 from hydracalc.ingest.conformers import row_blocks
-from hydracalc.ingest.damage import reading
+from hydracalc.readers.damage import reading
+from hydracalc.readers.parts import Part
 
 _PART_BYTES = 32 * 2**20
 _ATOM_BYTES = 48  # a position and a force

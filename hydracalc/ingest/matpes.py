@@ -8,11 +8,12 @@ from typing import Any, ClassVar
 import orjson
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.adapter import Adapter, Part
-from hydracalc.ingest.crystals import is_ordered, read_crystal
-from hydracalc.ingest.damage import reading
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.folders import sided
-from hydracalc.ingest.json_stream import open_bytes, stream_list
+from hydracalc.readers.crystals import is_ordered, read_crystal
+from hydracalc.readers.damage import reading
+from hydracalc.readers.json_stream import open_bytes, stream_list
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 _SPLITS = {"train": "train", "valid": "val", "test": "test"}

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hydracalc.errors import DataError
-from hydracalc.ingest.adapter import Part
+from hydracalc.readers.parts import Part
 from hydracalc.shards.manifest import StoredShard, verify_shards
 
 

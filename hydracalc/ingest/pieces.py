@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc import elements
-from hydracalc.ingest.adapter import Adapter, Part
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.catalog import load_adapter
 from hydracalc.ingest.piece_records import (
     PieceSummary,
@@ -24,6 +24,7 @@ from hydracalc.ingest.piece_records import (
 )
 from hydracalc.ingest.screening import KEPT, REASONS, Screen, ScreenConfig, fingerprints
 from hydracalc.ingest.splitting import SplitConfig, first_sides, group_hash, no_group
+from hydracalc.readers.parts import Part
 from hydracalc.shards.folder import write_shard
 from hydracalc.shards.manifest import StoredShard
 from hydracalc.shards.table import StructureTable, join

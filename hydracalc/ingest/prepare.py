@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from hydracalc.errors import DataError
-from hydracalc.ingest.adapter import Adapter, Part
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.merging import MergePlan, amend, plan_merge
 from hydracalc.ingest.piece_records import (
     PieceSummary,
@@ -24,6 +24,7 @@ from hydracalc.ingest.screening import ScreenConfig
 from hydracalc.ingest.splitting import SplitConfig
 from hydracalc.ingest.workspace import clear_notes, refuse_existing, workspace
 from hydracalc.parallel.workers import Alone, Workers
+from hydracalc.readers.parts import Part
 from hydracalc.references import References
 from hydracalc.shards.folder import publish
 from hydracalc.shards.manifest import Manifest, StoredShard, field_table

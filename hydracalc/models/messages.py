@@ -25,8 +25,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from hydracalc.kernels import messages as loops
-from hydracalc.kernels.reach import readable
 from hydracalc.kernels.messages import Inputs
+from hydracalc.kernels.reach import readable
 from hydracalc.models import message_blocks as blocks
 from hydracalc.models import traced_ops
 

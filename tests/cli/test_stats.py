@@ -71,7 +71,7 @@ def test_a_picture_is_drawn(folders, tmp_path):
 
 
 def test_a_missing_matplotlib_is_told_before_anything_is_read(folders, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "hydracalc.ingest.stats_plot", None)
+    monkeypatch.setitem(sys.modules, "hydracalc.survey.stats_plot", None)
     result = run(tmp_path / "nowhere", "--plot", "x.png")
     assert "pip install 'hydracalc[plots]'" in str(result.exception)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hydracalc import elements, fields
+from hydracalc.checks.binding import binding_ratios, cohesive_energies
 from hydracalc.errors import DataError
-from hydracalc.ingest.binding import binding_ratios, cohesive_energies
 
 # what the licence of a sample must be, so that it may be passed on
 REDISTRIBUTABLE = ("CC0-1.0", "CC-BY-4.0", "MIT", "BSD-3-Clause", "Apache-2.0", "NIST-PD")

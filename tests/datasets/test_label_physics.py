@@ -1,7 +1,7 @@
 """The labels of every sample obey physics, and each kind of label is told of by a finding."""
 
-from hydracalc.ingest.card_choices import alternatives
-from hydracalc.ingest.label_check import check_labels
+from hydracalc.checks.card_choices import alternatives
+from hydracalc.checks.label_check import check_labels
 
 # entries of a card's labels: findings of which one at least must have been made
 TOLD_BY = {

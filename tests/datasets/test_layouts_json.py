@@ -14,9 +14,9 @@ from ase.calculators.morse import MorsePotential
 from pymatgen.core import Structure
 from pymatgen.symmetry.analyzer import SpacegroupAnalyzer
 
+from hydracalc.checks.physics import energy_against_work
 from hydracalc.errors import DataError
 from hydracalc.ingest.catalog import list_datasets, load_adapter
-from hydracalc.ingest.physics import energy_against_work
 
 FOLDERS = list_datasets()
 KILOBAR = 1e-1 * ase.units.GPa  # eV/A^3

@@ -16,7 +16,7 @@ from tfrecords import example, packed, record
 from hydracalc.card import Labels
 from hydracalc.errors import DataError
 from hydracalc.ingest.catalog import list_datasets, load_adapter
-from hydracalc.ingest.tfrecord import stream_examples
+from hydracalc.readers.tfrecord import stream_examples
 
 FOLDERS = list_datasets()
 

@@ -10,13 +10,13 @@ import pytest
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from hydracalc.checks.physics import energy_against_work
 from hydracalc.errors import DataError
-from hydracalc.ingest.adapter import Part
-from hydracalc.ingest.aselmdb import row_parts, rows_of
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
 from hydracalc.ingest.catalog import list_datasets, load_adapter
-from hydracalc.ingest.physics import energy_against_work
 from hydracalc.ingest.splitting import SplitConfig, Splitter
+from hydracalc.readers.aselmdb import row_parts, rows_of
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.parts import Part
 
 FOLDERS = list_datasets()
 DATABASES = ("omat24", "salex", "omol25", "omol25_neutral", "omol25_charged", "opoly26", "oc25")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from hydracalc import units
+from hydracalc.checks.card_choices import alternatives, changed
+from hydracalc.checks.label_check import findings
 from hydracalc.errors import DataError
-from hydracalc.ingest.card_choices import alternatives, changed
 from hydracalc.ingest.catalog import list_datasets, load_adapter
-from hydracalc.ingest.label_check import findings
 
 FOLDERS = list_datasets()
 QUANTITIES = {"energy": "energy", "length": "length", "forces": "force", "stress": "stress"}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from hydracalc.checks.physics import energy_against_work
 from hydracalc.ingest import catalog
 from hydracalc.ingest.generic import GenericAdapter
-from hydracalc.ingest.physics import energy_against_work
 
 ROOT = Path(__file__).parents[2]
 

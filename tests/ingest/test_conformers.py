@@ -5,8 +5,9 @@ import pytest
 from builders import make_card
 
 from hydracalc.card import Labels
-from hydracalc.ingest.adapter import Adapter, ConformerAdapter, Part
+from hydracalc.ingest.adapter import Adapter, ConformerAdapter
 from hydracalc.ingest.conformers import Conformers, row_blocks
+from hydracalc.readers.parts import Part
 from hydracalc.structure import AtomicStructure
 
 UNITS = Labels(length="Bohr", energy="Hartree", forces="Hartree/Bohr", forces_sign="gradient")

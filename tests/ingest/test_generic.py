@@ -14,10 +14,10 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pydantic import ValidationError
 
 from hydracalc.card import Card, Keys, Labels
+from hydracalc.checks.physics import energy_against_work
 from hydracalc.errors import DataError
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
 from hydracalc.ingest.generic import GenericAdapter
-from hydracalc.ingest.physics import energy_against_work
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 ASE_LABELS = Labels(
     energy="eV",

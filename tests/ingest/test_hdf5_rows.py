@@ -7,8 +7,8 @@ import pytest
 from hydracalc import elements
 from hydracalc.errors import DataError
 from hydracalc.ingest import conformers
-from hydracalc.ingest.adapter import Part
 from hydracalc.ingest.hdf5_rows import formulas, row_parts, rows_of
+from hydracalc.readers.parts import Part
 
 COUNTS = {"002": 50, "003": 0, "005": 7, "010": 1}
 

@@ -16,7 +16,6 @@ from published import CARD, Handed, make_structure
 
 from hydracalc.errors import DataError
 from hydracalc.ingest import screening
-from hydracalc.ingest.adapter import Part
 from hydracalc.ingest.catalog import load_adapter
 from hydracalc.ingest.pieces import make_pieces
 from hydracalc.ingest.prepare import PrepareConfig, prepare
@@ -24,13 +23,14 @@ from hydracalc.ingest.splitting import SplitConfig
 from hydracalc.ingest.validate import validate
 from hydracalc.ingest.workspace import workspace_of
 from hydracalc.parallel.workers import Processes
+from hydracalc.readers.parts import Part
 from hydracalc.shards.manifest import read_manifest
 from hydracalc.shards.reader import open_shards
 
 ROOT = Path(__file__).parents[2]
 MPIEXEC = Path(sys.prefix) / "bin" / "mpiexec"
 ATOMS = ([6, 8, 1], [6, 6, 1], [6, 1, 1], [8, 8, 1], [6, 8, 8], [8, 6, 6])
-SEED = 1  # puts some of the formulas on every side
+SEED = 2  # puts some of the formulas on every side
 SMALL = PrepareConfig(piece_bytes=1)  # every part is a piece
 
 
@@ -296,7 +296,7 @@ SLOW = """
 import sys, time
 sys.path.insert(0, "tests")
 from published import Handed, make_structure
-from hydracalc.ingest.adapter import Part
+from hydracalc.readers.parts import Part
 from hydracalc.ingest.prepare import PrepareConfig, prepare
 
 class Slow(Handed):

@@ -7,13 +7,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 
-from hydracalc.ingest.md_snapshots import as_atoms
 from hydracalc.ingest.radial_profile import (
     atom_profiles,
     disturbed,
     matched_distance,
     mean_profile,
 )
+from hydracalc.labelling.md_snapshots import as_atoms
 from hydracalc.structure import from_atoms
 
 

@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from hydracalc.checkpoint import load_checkpoint, read_header
 from hydracalc.cli.main import main
-from hydracalc.ingest.adapter import Adapter, Part
+from hydracalc.ingest.adapter import Adapter
 from hydracalc.ingest.prepare import PrepareConfig, prepare
 from hydracalc.ingest.splitting import SplitConfig
+from hydracalc.readers.parts import Part
 from hydracalc.recipe import load_recipe
 from hydracalc.run.pretrain import plan, with_test_metrics
 from hydracalc.shards.alignment import align, collect_energies

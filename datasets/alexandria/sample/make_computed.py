@@ -18,7 +18,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from hydracalc import units
-from hydracalc.ingest.crystals import write_crystal
+from hydracalc.readers.crystals import write_crystal
 
 ALLOYS = ("Cu", "Au"), ("Ni", "Al"), ("Pd", "Pt"), ("Ag", "Al")
 STEPS = 6

@@ -20,7 +20,7 @@ from ase.calculators.emt import EMT
 
 from hydracalc import units
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.crystals import write_crystal
+from hydracalc.readers.crystals import write_crystal
 
 NEIGHBORS = 9
 ORDER = [0, 1, 2, 3, 4, 5]  # xx yy zz yz xz xy, which is ASE's own

@@ -12,7 +12,7 @@ from ase.build import add_adsorbate, fcc111, molecule
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 FILES = {"train": ("Cu", "Pt"), "val": ("Pt",)}
 BULKS = {"Cu": 0, "Pt": 1}

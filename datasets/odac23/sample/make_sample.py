@@ -13,7 +13,7 @@ from ase.build import molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 FILES = {
     "extxyz_train/made1_w_CO2_1.extxyz": ("Cu", "CO2"),

@@ -12,7 +12,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from hydracalc.elements import reduced_formula
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 SUBSETS = {
     "train/rattled-300-subsampled": ("Cu", "AuCu3"),

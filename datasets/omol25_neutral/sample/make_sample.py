@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from hydracalc.ingest.aselmdb import row_parts, rows_of
-from hydracalc.ingest.aselmdb_writer import write_rows
+from hydracalc.readers.aselmdb import row_parts, rows_of
+from hydracalc.readers.aselmdb_writer import write_rows
 
 WHOLE = Path(__file__).parents[2] / "omol25" / "sample" / "omol25_sample_23.aselmdb"
 OTHERS = 2  # rows of the other kind, to be left out on reading

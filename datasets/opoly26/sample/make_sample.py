@@ -13,7 +13,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from pyscf import dft, gto
 
 from hydracalc import elements, units
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 # pieces of polyethylene and of polyoxymethylene: molecule, atoms to take off, charge, multiplicity
 PIECES = {

@@ -20,7 +20,7 @@ from ase.build import molecule
 from pyscf import dft, gto
 
 from hydracalc import units
-from hydracalc.ingest.tfrecord import masked_checksum
+from hydracalc.readers.tfrecord import masked_checksum
 
 NH4 = Atoms("NH4", np.array([[0, 0, 0], [1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]]) * 0.59)
 SPECIES = (  # name, atoms, charge, multiplicity

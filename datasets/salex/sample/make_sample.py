@@ -11,7 +11,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from hydracalc.ingest.aselmdb_writer import row_of, write_rows
+from hydracalc.readers.aselmdb_writer import row_of, write_rows
 
 FILES = {"train": ("Ag", "Pt", "Al"), "val": ("Pt",)}
 STEPS = 4

@@ -1,0 +1,1 @@
+"""Do labels obey physics? Units, signs and orders of a card held against the numbers."""

@@ -1,0 +1,1 @@
+"""Structures that are made or given, labelled by any ASE calculator."""

@@ -1,0 +1,1 @@
+"""What is in shards: statistics, coverage, overlap, leakage between splits."""
