@@ -6,7 +6,7 @@ component and nowhere else. An unknown key is an error that names the nearest on
 
 import sys
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from hydracalc.errors import unknown
 from hydracalc.models.hydra import HydraConfig
+from hydracalc.parallel.mesh import MeshConfig
 from hydracalc.training.loop import TrainerConfig
 from hydracalc.weighting.fit import WeightingFitConfig
 
@@ -58,6 +59,7 @@ class Recipe:
         model: shape of the model.
         trainer: training, schedule, loss, sampler and ema.
         weighting: how the weights of "auto" are trained.
+        mesh: how branches are laid out over ranks; one process has them all.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Recipe:
     model: HydraConfig = field(default_factory=HydraConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     weighting: WeightingFitConfig = field(default_factory=WeightingFitConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
 
     def __post_init__(self) -> None:
         names = [branch.name for branch in self.branches]
@@ -203,3 +206,37 @@ def _recipes_folder() -> Path:
     package = Path(sys.modules["hydracalc"].__file__ or "").parent
     installed = package / "_recipes"
     return installed if installed.is_dir() else package.parent / "recipes"
+
+
+# what a resumed run may change: nothing that decides its weights
+_FREE = ("name", "data_dir", "threads", "mesh", "weighting")
+
+
+def refuse_changes(begun: Recipe, given: Recipe) -> None:
+    """Make sure that a run goes on as it was begun.
+
+    Its end may be moved, and it may go on with other ranks.
+
+    Raises:
+        ValueError: something else was changed; the message names the keys.
+    """
+    free = {*_FREE, "trainer.training.epochs", "trainer.training.max_minutes"}
+    free |= {"trainer.training.save_minutes", "trainer.training.validate_every"}
+    old, new = (dict(_leaves(asdict(recipe))) for recipe in (begun, given))
+    changed = [
+        key
+        for key in dict.fromkeys([*old, *new])
+        if old.get(key) != new.get(key) and key not in free and key.split(".")[0] not in free
+    ]
+    if changed:
+        told = ", ".join(f"{key} was {old.get(key)!r}, is {new.get(key)!r}" for key in changed)
+        raise ValueError(f"the run was begun with another recipe: {told}")
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys with dots, and values that are no tables."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

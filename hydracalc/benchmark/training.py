@@ -10,6 +10,7 @@ from hydracalc import references
 from hydracalc.benchmark import clock
 from hydracalc.benchmark.clock import Effort, Timing
 from hydracalc.card import Card, Labels
+from hydracalc.graphs.collate import collate
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.structure import AtomicStructure
@@ -96,11 +97,13 @@ class TrainingStep:
         self.trainer = Trainer(
             model, data, validation=None, branches=[BranchShare()], config=TrainerConfig()
         )
-        self.graph = data.graph(np.arange(len(data))).to(device)
+        self.graph = collate(
+            structures, config.cutoff, branches={name: 0 for name in model.branch_names}
+        ).to(device)
 
     def __call__(self) -> float:
         """One step; the objective before it."""
-        return self.trainer.step(self.graph)
+        return self.trainer.step(self.graph).objective
 
 
 def time_training(step: TrainingStep, *, effort: Effort, device: torch.device) -> TrainingTime:

@@ -79,6 +79,22 @@ class HydraModel(nn.Module):
         self.weighting = weighting
         self._precision = "float32"
 
+    def with_branches(self, indices: Sequence[int]) -> "HydraModel":
+        """A model of some of the branches, its weights copies of this one's.
+
+        Args:
+            indices: of the branches, in the order the new model has them.
+        """
+        part = HydraModel(self.config, [self.branch_specs[index] for index in indices])
+        chosen = {
+            name: tensor[list(indices)] if name.startswith("branches.") else tensor
+            for name, tensor in self.state_dict().items()
+            if not name.startswith("weighting.")
+        }
+        part.load_state_dict(chosen)
+        part.precision = self.precision
+        return part
+
     @property
     def branch_names(self) -> tuple[str, ...]:
         """Names of the branches in order of their index."""

@@ -1,7 +1,8 @@
 """The training loop: one step, one epoch, the whole run."""
 
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,17 +11,26 @@ import numpy as np
 import torch
 
 from hydracalc.errors import DataError
-from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import precision
 from hydracalc.models.hydra import HydraModel
+from hydracalc.parallel.mesh import BranchMesh, alone
+from hydracalc.training.division import Division
 from hydracalc.training.ema import EmaConfig, MovingAverage
+from hydracalc.training.exchange import Exchange, StepReport
 from hydracalc.training.log import RunLog, flattened
-from hydracalc.training.loss import LossConfig, objective, residuals
-from hydracalc.training.metrics import MAE_KEYS, BranchMetrics
+from hydracalc.training.loss import LossConfig, Residuals, objective, residuals
+from hydracalc.training.metrics import MAE_KEYS, BranchMetrics, tally
 from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
 from hydracalc.training.schedule import ScheduleConfig, learning_rate
-from hydracalc.training.state import Position, load_state, save_state
+from hydracalc.training.state import (
+    Position,
+    copy_weights,
+    load_state,
+    merge_tensors,
+    save_state,
+    state_tensors,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +44,8 @@ class TrainingConfig:
         gradient_clip: largest norm of the gradient.
         weight_decay: of AdamW, on matrices; not on biases and embeddings.
         validate_every: epochs between validations.
+        save_minutes: the state is saved when so much time has gone since it was, and after every
+            epoch: a killed run loses no more.
         precision: of features and matrix products. With "bfloat16" only the products are in that
             type; the weights that are trained, and their file, are float32.
     """
@@ -43,13 +55,15 @@ class TrainingConfig:
     gradient_clip: float = 10.0
     weight_decay: float = 1e-3
     validate_every: int = 1
+    save_minutes: float = 10.0
     precision: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.validate_every < 1 or self.gradient_clip <= 0:
+        if self.epochs < 1 or self.validate_every < 1:
+            raise ValueError(f"training {self}: epochs and validate_every must be at least 1")
+        if not (self.gradient_clip > 0 and self.save_minutes >= 0):
             raise ValueError(
-                f"training {self}: epochs and validate_every must be at least 1, "
-                "gradient_clip positive"
+                f"training {self}: gradient_clip must be positive, save_minutes not negative"
             )
         precision.find(self.precision)
 
@@ -78,16 +92,32 @@ class BranchShare:
     share: float = 1.0
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Surroundings:
+    """Where a trainer runs.
+
+    Attributes:
+        folder: where the state and metrics.jsonl go; None writes nothing.
+        mesh: this rank among the others; None is one process.
+        is_ending: asked between steps; true in any rank lets all save and end.
+    """
+
+    folder: Path | None = None
+    mesh: BranchMesh | None = None
+    is_ending: Callable[[], bool] = lambda: False  # noqa: E731  # a default, not a function's name
+
+
 class Trainer:
-    """Trains a model on one process.
+    """Trains a model, or the part of it that this rank has.
 
     Args:
-        model: changed in place, to the precision of the config first.
-        data: training structures.
-        validation: structures that are only looked at; may be None.
-        branches: weight and share of each branch, B of them.
+        model: changed in place, to the precision of the config first; of the branches of the mesh's
+            group.
+        data: training structures of those branches.
+        validation: structures that are only looked at, this rank's share; may be None.
+        branches: weight and share of each branch of the run, B of them.
         config: how.
-        folder: where the state and metrics.jsonl go; None writes nothing.
+        surroundings: folder, other ranks, and who may end the run.
     """
 
     def __init__(
@@ -98,23 +128,33 @@ class Trainer:
         validation: TrainingSet | None,
         branches: Sequence[BranchShare],
         config: TrainerConfig,
-        folder: Path | None = None,
+        surroundings: Surroundings | None = None,
     ) -> None:
+        where = surroundings or Surroundings()
         self.model = model.train()
         model.precision = config.training.precision
         self.data = data
         self.validation = validation
         self.config = config
-        self.folder = folder
-        self.branch_weights = torch.tensor([b.weight for b in branches], dtype=torch.float64)
+        self.folder = where.folder
+        self.mesh = where.mesh or alone(len(branches))
+        weights = torch.tensor([b.weight for b in branches], dtype=torch.float64)
+        self.exchange = Exchange(self.mesh, model, weights[list(self.mesh.group.branches)])
+        self.division = Division(self.mesh, data, num_branches=len(branches))
         self.sampler = BranchSampler(
-            data, branch_weights=[b.share for b in branches], config=config.sampler
+            self.division.census,
+            branch_weights=[b.share for b in branches],
+            config=config.sampler,
+            num_ranks=self.mesh.size,
         )
         self.average = MovingAverage(model, config.ema)
         self.optimizer = _optimizer(model, config.training.weight_decay)
-        self._parameters = [p for p in model.parameters() if p.requires_grad]
         self.position = Position()
-        self._under_way = np.zeros(0, dtype=int)  # structures of the batch of this step
+        self.was_ended = False
+        self._is_ending = where.is_ending
+        self._started = self._saved = time.perf_counter()  # to be set anew by `run`
+        self._before = 0.0  # seconds spent in earlier runs
+        self._under_way = np.zeros(0, dtype=int)  # own structures of the batch of this step
         self.has_stress = any(s.stress is not None for s in data.structures)
 
     @property
@@ -124,34 +164,42 @@ class Trainer:
         return self.folder / "state.safetensors"
 
     def resume(self) -> None:
-        """Go on from the state in the folder."""
+        """Go on from the state in the folder, whatever number of ranks made it."""
         self.position = load_state(
             self.state_path,
             model=self.model,
             average=self.average.model,
             optimizer=self.optimizer,
+            branches=self.mesh.group.branches,
+            num_branches=sum(len(group.branches) for group in self.mesh.groups),
         )
 
     def run(self) -> HydraModel:
-        """Train to the end; the result is the average of the weights.
+        """Train to the end; the result is the average of the weights. Collective over the world.
 
-        An interrupt from the keyboard writes the state before it goes on.
+        An interrupt from the keyboard writes the state before it goes on, where one process runs.
+        If a rank is asked to end, all save and `was_ended` is true.
 
         Raises:
             DataError: a loss or gradient is not finite; the message names the structures.
         """
+        self._started = self._saved = time.perf_counter()
+        self._before = self.position.seconds
         try:
             return self._run()
         except KeyboardInterrupt:
-            if self.folder is not None:
+            if self.folder is not None and self.mesh.size == 1:
                 self.save()
             raise
 
     def _run(self) -> HydraModel:
         config = self.config.training
-        with RunLog(self.folder, total_epochs=config.epochs) as log:
+        folder = self.folder if self.mesh.is_root else None
+        with RunLog(folder, total_epochs=config.epochs) as log:
             while self.position.epoch < config.epochs and self._progress(0) < 1:
                 self._epoch(log)
+                if self.was_ended:
+                    break
                 done = self.position.epoch
                 if done % config.validate_every == 0 or done >= config.epochs:
                     self._validate(log)
@@ -160,61 +208,100 @@ class Trainer:
         return self.average.model
 
     def save(self) -> None:
-        """Write the train state."""
-        save_state(
-            self.state_path,
-            model=self.model,
-            average=self.average.model,
-            optimizer=self.optimizer,
-            position=self.position,
-        )
+        """Write the train state of the whole model. Collective over the world."""
+        own = None
+        if self.mesh.is_first:
+            tensors = state_tensors(self.model, self.average.model, self.optimizer)
+            own = (self.mesh.group.branches, tensors)
+        parts = self.mesh.gather(own)
+        if parts is not None:
+            whole = merge_tensors([part for part in parts if part is not None])
+            save_state(self.state_path, whole, self.position)
+        self._saved = time.perf_counter()
+
+    def whole_average(self, model: HydraModel) -> HydraModel | None:
+        """The averaged weights of all branches, on the root. Collective over the world.
+
+        Args:
+            model: with all branches of the run; its weights are replaced.
+        """
+        own = None
+        if self.mesh.is_first:
+            named = self.average.model.named_parameters()
+            tensors = {f"average.{name}": p.detach().cpu() for name, p in named}
+            own = (self.mesh.group.branches, tensors)
+        parts = self.mesh.gather(own)
+        if parts is None:
+            return None
+        whole = merge_tensors([part for part in parts if part is not None])
+        model.precision = self.config.training.precision
+        copy_weights(whole, "average.", model)
+        return model.eval().requires_grad_(False)
 
     def _epoch(self, log: RunLog) -> None:
         """The rest of the epoch that is under way."""
         batches = self.sampler.batches(self.position.epoch)
-        start = time.perf_counter()
-        before, losses = self.position.seconds, []
+        losses: list[float] = []
         ahead = batches[self.position.batch :]
-        for indices, graph in zip(ahead, prefetch(self.data, ahead), strict=True):
+        own = [self.division.own(batch, self.position.epoch) for batch in ahead]
+        for indices, graph in zip(own, prefetch(self.data, own), strict=True):
             self._under_way = indices
-            losses.append(self.step(graph, self._progress(len(batches))))
-            seconds = before + time.perf_counter() - start
+            report = self.step(graph, self._progress(len(batches)))
+            losses.append(report.objective)
             batch = self.position.batch + 1
             self.position = replace(
-                self.position, step=self.position.step + 1, batch=batch, seconds=seconds
+                self.position, step=self.position.step + 1, batch=batch, seconds=report.seconds
             )
             log.advance(self.position.epoch + batch / len(batches), sum(losses) / len(losses))
+            if report.is_ending:
+                self.was_ended = True
+                log.say(f"asked to end after step {self.position.step}")
+            if self.folder is not None and (self.was_ended or self._is_save_due()):
+                self.save()
+            if self.was_ended:
+                return
             if self._progress(len(batches)) >= 1:
                 break
         log.write({"epoch": self.position.epoch, "loss": sum(losses) / max(len(losses), 1)})
         self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
 
-    def step(self, graph: AtomicGraph, progress: float = 0.0) -> float:
-        """Update the weights once; returns the objective before the update."""
+    def _is_save_due(self) -> bool:
+        """Whether the root's clock says so."""
+        due = time.perf_counter() - self._saved > 60 * self.config.training.save_minutes
+        return bool(self.mesh.share(due))
+
+    def step(self, graph: AtomicGraph | None, progress: float = 0.0) -> StepReport:
+        """Update the weights once. Collective over the world.
+
+        Args:
+            graph: this rank's structures of the batch; None if it has none.
+            progress: part of the run that is done, for the learning rate.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.position.step, progress, self.config.schedule)
         self.optimizer.zero_grad(set_to_none=True)
-        value = self._objective(graph)
-        # positions need no gradient of the loss: what leads to them alone is left out
-        value.backward(inputs=self._parameters)
-        norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.config.training.gradient_clip
+        value = self.exchange.objective(self._residuals(graph), self.config.loss)
+        if value.requires_grad:
+            # positions need no gradient of the loss: what leads to them alone is left out
+            value.backward(inputs=self.exchange.parameters)
+        report = self.exchange.gradients(
+            value,
+            clip=self.config.training.gradient_clip,
+            seconds=self._before + time.perf_counter() - self._started,
+            is_ending=self._is_ending(),
         )
-        if not torch.isfinite(norm):
+        if not math.isfinite(report.gradient_norm):
             raise DataError(self._blame(graph))
         self.optimizer.step()
         self.average.update(self.model, self.position.step)
-        return float(value.detach())
+        return report
 
-    def _objective(self, graph: AtomicGraph) -> torch.Tensor:
+    def _residuals(self, graph: AtomicGraph | None) -> Residuals | None:
+        if graph is None:
+            return None
         prediction = self.model(graph, stress=self.has_stress)
-        residual = residuals(
-            prediction,
-            graph,
-            num_branches=len(self.branch_weights),
-            config=self.config.loss,
-        )
-        return objective(residual, self.branch_weights, self.config.loss)
+        num_branches = len(self.mesh.group.branches)
+        return residuals(prediction, graph, num_branches=num_branches, config=self.config.loss)
 
     def _progress(self, num_batches: int) -> float:
         """Part of the run that is done, by epochs or by time, whichever is further."""
@@ -226,52 +313,37 @@ class Trainer:
         return done
 
     def _validate(self, log: RunLog) -> None:
-        if self.validation is None:
+        own = None if self.validation is None else tally(self.average.model, self.validation)
+        gathered = self.mesh.gather(own)
+        if gathered is None or all(part is None for part in gathered):
             return
-        metrics = evaluate(self.average.model, self.validation)
+        names = [name for part in gathered if part is not None for name in part.branch_names]
+        whole = BranchMetrics(tuple(dict.fromkeys(names)))
+        for part in gathered:
+            if part is not None:
+                whole.absorb(part)
+        metrics = whole.result()
         position = {"epoch": self.position.epoch, "step": self.position.step}
         log.write(position | {"seconds": self.position.seconds} | flattened(metrics, "val"))
         shown = "; ".join(f"{name} {_in_words(values)}" for name, values in metrics.items())
         log.say(f"epoch {self.position.epoch}, {self.position.seconds:.0f} s: {shown}")
 
-    def _blame(self, graph: AtomicGraph) -> str:
+    def _blame(self, graph: AtomicGraph | None) -> str:
         """Message that names the structures whose loss or gradient is not finite."""
-        guilty = []
+        own = []
         for index in self._under_way:
             self.optimizer.zero_grad(set_to_none=True)
-            value = self._objective(self.data.graph(np.array([index])))
-            value.backward()
+            residual = self._residuals(self.data.graph(np.array([index])))
+            assert residual is not None  # there is one structure
+            objective(residual, self.exchange.branch_weights, self.config.loss).backward()
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             if not all(torch.isfinite(g).all() for g in gradients):
                 structure = self.data.structures[index]
-                guilty.append(f"{structure.branch}: {structure.source}")
-        which = f"structures {guilty}" if guilty else f"only in the batch of {graph.describe()}"
+                own.append(f"{structure.branch}: {structure.source}")
+        guilty = [name for names in self.mesh.all_gather(own) for name in names]
+        batch = "another rank" if graph is None else graph.describe()
+        which = f"structures {guilty}" if guilty else f"only in the batch of {batch}"
         return f"loss or gradient is not finite at step {self.position.step}: {which}"
-
-
-def evaluate(
-    model: HydraModel, data: TrainingSet, *, max_atoms: int = 1024
-) -> dict[str, dict[str, float]]:
-    """Errors of each structure's own branch, by branch.
-
-    Args:
-        model: in evaluation mode.
-        data: labelled structures.
-        max_atoms: atoms in one batch.
-    """
-    metrics = BranchMetrics(model.branch_names)
-    stress = any(s.stress is not None for s in data.structures)
-    for graph in _all_graphs(data, max_atoms):
-        prediction = model(graph, stress=stress)
-        if model.config.direct_forces:
-            direct = model(graph, forces="direct").forces
-            prediction = replace(prediction, direct_forces=direct)
-        metrics.add(prediction, graph)
-    return metrics.result()
-
-
-def _all_graphs(data: TrainingSet, max_atoms: int) -> Iterator[AtomicGraph]:
-    return prefetch(data, budget_batches(data.num_atoms, max_atoms=max_atoms))
 
 
 def _optimizer(model: HydraModel, weight_decay: float) -> torch.optim.AdamW:

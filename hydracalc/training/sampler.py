@@ -29,8 +29,8 @@ class SamplerConfig:
     Attributes:
         alpha: a branch of n structures and weight w has a share ~ w n^alpha of every epoch: 1 takes
             the data as they come, 0 gives every branch the same.
-        max_atoms: atoms in a batch.
-        max_edges: edges in a batch.
+        max_atoms: atoms in a batch, for each rank.
+        max_edges: edges in a batch, for each rank.
         seed: of the order.
     """
 
@@ -47,6 +47,24 @@ class SamplerConfig:
                 f"max_atoms is {self.max_atoms} and max_edges {self.max_edges}, "
                 "both must be at least 1"
             )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Census:
+    """What is known of every structure of a run on every rank.
+
+    Attributes:
+        branch_index: branch of each, (S,).
+        num_atoms: atoms of each, (S,).
+        num_edges: edges of each, (S,).
+    """
+
+    branch_index: np.ndarray
+    num_atoms: np.ndarray
+    num_edges: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.branch_index)
 
 
 class TrainingSet:
@@ -83,8 +101,17 @@ class TrainingSet:
     def __len__(self) -> int:
         return len(self.structures)
 
-    def graph(self, indices: np.ndarray) -> AtomicGraph:
-        """Structures of these indices as one graph."""
+    @property
+    def census(self) -> Census:
+        """Of these structures alone."""
+        return Census(
+            branch_index=self.branch_index, num_atoms=self.num_atoms, num_edges=self.num_edges
+        )
+
+    def graph(self, indices: np.ndarray) -> AtomicGraph | None:
+        """Structures of these indices as one graph; None of none."""
+        if not len(indices):
+            return None
         return collate(
             [self.structures[i] for i in indices],
             self.cutoff,
@@ -118,13 +145,20 @@ class BranchSampler:
         data: S structures of B branches.
         branch_weights: weight of each branch, (B,).
         config: shares and sizes.
+        num_ranks: that share each batch, which is larger by this factor.
     """
 
     def __init__(
-        self, data: TrainingSet, *, branch_weights: Sequence[float], config: SamplerConfig
+        self,
+        data: Census,
+        *,
+        branch_weights: Sequence[float],
+        config: SamplerConfig,
+        num_ranks: int = 1,
     ) -> None:
         self.data = data
         self.config = config
+        self._num_ranks = num_ranks
         self._members = [np.nonzero(data.branch_index == b)[0] for b in range(len(branch_weights))]
         sizes = np.array([len(members) for members in self._members])
         shares = np.where(sizes > 0, np.asarray(branch_weights) * sizes**config.alpha, 0.0)
@@ -146,8 +180,8 @@ class BranchSampler:
         return budget_batches(
             self.data.num_atoms,
             self.data.num_edges,
-            max_atoms=self.config.max_atoms,
-            max_edges=self.config.max_edges,
+            max_atoms=self.config.max_atoms * self._num_ranks,
+            max_edges=self.config.max_edges * self._num_ranks,
             order=self.draws(epoch),
         )
 
@@ -163,13 +197,15 @@ class BranchSampler:
         return np.concatenate(passes)[start - skipped : stop - skipped]
 
 
-def prefetch(data: TrainingSet, batches: Iterable[np.ndarray]) -> Iterator[AtomicGraph]:
+def prefetch(data: TrainingSet, batches: Iterable[np.ndarray]) -> Iterator[AtomicGraph | None]:
     """Graphs of batches in order, made a little ahead by a thread, so that no step waits for them.
+
+    A batch without structures is None.
 
     Raises:
         ValueError: a batch cannot be made; raised where its graph would have come.
     """
-    waiting: deque[Future[AtomicGraph]] = deque()
+    waiting: deque[Future[AtomicGraph | None]] = deque()
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
         try:
             for batch in batches:

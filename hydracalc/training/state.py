@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,25 +35,54 @@ class Position:
     seconds: float = 0.0
 
 
-def save_state(
-    path: Path,
-    *,
-    model: HydraModel,
-    average: HydraModel,
-    optimizer: torch.optim.Optimizer,
-    position: Position,
-) -> None:
-    """Write a state whole or not at all: under a temporary name, then renamed."""
+def state_tensors(
+    model: HydraModel, average: HydraModel, optimizer: torch.optim.Optimizer
+) -> dict[str, Tensor]:
+    """Everything a run goes on from but its position, on the processor."""
     tensors = {f"model.{name}": p.detach() for name, p in model.named_parameters()}
     tensors |= {f"average.{name}": p.detach() for name, p in average.named_parameters()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer.{key}.{name}"] = value.detach().reshape(value.shape)
+    return {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def merge_tensors(parts: Sequence[tuple[Sequence[int], dict[str, Tensor]]]) -> dict[str, Tensor]:
+    """Tensors of models that hold some branches each, as one model with all of them has them.
+
+    Args:
+        parts: indices of the branches of each model, every branch in exactly one, and its tensors.
+    """
+    merged = dict(parts[0][1])
+    count = sum(len(branches) for branches, _ in parts)
+    for name in [name for name in merged if _is_stacked(name, merged[name])]:
+        whole = merged[name].new_empty(count, *merged[name].shape[1:])
+        for branches, tensors in parts:
+            whole[list(branches)] = tensors[name]
+        merged[name] = whole
+    return merged
+
+
+def _some(tensor: Tensor, branches: Sequence[int], num_branches: int) -> Tensor:
+    """Rows of some branches.
+
+    Raises:
+        RuntimeError: the tensor is of another number of branches.
+    """
+    if len(tensor) != num_branches:
+        raise RuntimeError(f"{len(tensor)} branches, expected {num_branches}")
+    return tensor[list(branches)]
+
+
+def _is_stacked(name: str, tensor: Tensor) -> bool:
+    """Whether the first axis of a tensor runs over branches."""
+    return ".branches." in name and tensor.ndim > 0
+
+
+def save_state(path: Path, tensors: dict[str, Tensor], position: Position) -> None:
+    """Write a state whole or not at all: under a temporary name, then renamed."""
     header = {"format_version": _FORMAT_VERSION, "position": asdict(position)}
-    content = save(
-        {name: tensor.cpu().contiguous() for name, tensor in tensors.items()},
-        metadata={"state": json.dumps(header)},
-    )
+    content = save(tensors, metadata={"state": json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -66,9 +96,23 @@ def save_state(
 
 
 def load_state(
-    path: Path, *, model: HydraModel, average: HydraModel, optimizer: torch.optim.Optimizer
+    path: Path,
+    *,
+    model: HydraModel,
+    average: HydraModel,
+    optimizer: torch.optim.Optimizer,
+    branches: Sequence[int],
+    num_branches: int,
 ) -> Position:
     """Put a state back where it came from.
+
+    Args:
+        path: file of the state of a whole model.
+        model: with all branches or some.
+        average: of the same branches.
+        optimizer: of the model.
+        branches: which branches of the state they have.
+        num_branches: of the state.
 
     Raises:
         ValueError: there is no such file, or it is of another format.
@@ -88,8 +132,12 @@ def load_state(
             f"expected {_FORMAT_VERSION}"
         )
     try:
-        _copy(tensors, "model.", model)
-        _copy(tensors, "average.", average)
+        tensors = {
+            name: _some(tensor, branches, num_branches) if _is_stacked(name, tensor) else tensor
+            for name, tensor in tensors.items()
+        }
+        copy_weights(tensors, "model.", model)
+        copy_weights(tensors, "average.", average)
         _fill_optimizer(tensors, model, optimizer)
     except (KeyError, RuntimeError) as error:
         raise DataError(f"{path}: the train state is of another model: {error}") from None
@@ -97,7 +145,13 @@ def load_state(
 
 
 @torch.no_grad()
-def _copy(tensors: dict[str, Tensor], prefix: str, model: HydraModel) -> None:
+def copy_weights(tensors: dict[str, Tensor], prefix: str, model: HydraModel) -> None:
+    """Put tensors into the parameters of a model; their names begin with the prefix.
+
+    Raises:
+        KeyError: one is missing.
+        RuntimeError: one has another shape.
+    """
     for name, parameter in model.named_parameters():
         parameter.copy_(tensors[prefix + name])
 

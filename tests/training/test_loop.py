@@ -10,7 +10,14 @@ from builders import ENCODERS
 from hydracalc.errors import DataError
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.training.ema import EmaConfig, MovingAverage
-from hydracalc.training.loop import BranchShare, Trainer, TrainerConfig, TrainingConfig, evaluate
+from hydracalc.training.loop import (
+    BranchShare,
+    Surroundings,
+    Trainer,
+    TrainerConfig,
+    TrainingConfig,
+)
+from hydracalc.training.metrics import evaluate
 from hydracalc.training.sampler import SamplerConfig, TrainingSet
 from hydracalc.training.schedule import ScheduleConfig, learning_rate
 
@@ -45,7 +52,7 @@ def make_trainer(
         validation=data,
         branches=[BranchShare() for _ in two_sets],
         config=config,
-        folder=folder,
+        surroundings=Surroundings(folder=folder),
     )
 
 

@@ -1,0 +1,132 @@
+"""What ranks tell each other in a step, so that it is the step of one process with all the data.
+
+Objectives are sums divided once by numbers of labels that are summed over the world, so they do not
+depend on which rank has which structure; gradients of the encoder are summed over the world, those
+of branches over their group.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hydracalc.models.hydra import HydraModel
+from hydracalc.parallel.mesh import BranchMesh
+from hydracalc.training.loss import PROPERTIES, LossConfig, Residuals
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """What every rank knows after a step.
+
+    Attributes:
+        objective: before the update, of the whole batch.
+        gradient_norm: of all parameters, before it is clipped.
+        seconds: that the root has spent training.
+        is_ending: whether any rank was asked to end.
+    """
+
+    objective: float
+    gradient_norm: float
+    seconds: float
+    is_ending: bool
+
+
+class Exchange:
+    """The sums that the ranks of a mesh take in a step.
+
+    Args:
+        mesh: this rank among the others.
+        model: its part of the model.
+        branch_weights: weight of the labels of each branch of that part, (b,).
+    """
+
+    def __init__(self, mesh: BranchMesh, model: HydraModel, branch_weights: Tensor) -> None:
+        self.mesh = mesh
+        self.branch_weights = branch_weights
+        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+        self.parameters = [parameter for _, parameter in named]
+        self._of_branches = [name.startswith("branches.") for name, _ in named]
+
+    def objective(self, residual: Residuals | None, config: LossConfig) -> Tensor:
+        """This rank's part of the objective; the parts of all ranks add up to it.
+
+        Collective over the world.
+
+        Args:
+            residual: losses of this rank's structures; None where it has none.
+            config: weights of the properties.
+        """
+        labels = self.branch_weights.new_zeros(len(PROPERTIES))
+        sums: Mapping[str, Tensor] = {}
+        if residual is not None:
+            sums = residual.sums
+            for place, name in enumerate(PROPERTIES):
+                if name in residual.counts:
+                    weights = self.branch_weights.to(residual.counts[name].device)
+                    labels[place] = (weights * residual.counts[name]).sum()
+        self.mesh.sum_over_world([labels])
+        total = self.branch_weights.new_zeros(())
+        for name, losses in sums.items():
+            count = labels[PROPERTIES.index(name)].to(losses.device)
+            weights = self.branch_weights.to(losses.device)
+            mean = (weights * losses).sum() / torch.where(count > 0, count, 1.0)
+            total = total.to(mean.device) + config.weight(name) * mean
+        return total
+
+    @torch.no_grad()
+    def gradients(
+        self, objective: Tensor, *, clip: float, seconds: float, is_ending: bool
+    ) -> StepReport:
+        """Sum and clip the gradients of all parameters. Collective over the world.
+
+        A parameter that no rank's structures touched keeps no gradient, as in one process.
+
+        Args:
+            objective: this rank's part of it.
+            clip: largest norm of the gradient.
+            seconds: that this rank has spent; the root's counts.
+            is_ending: whether this rank was asked to end.
+        """
+        self._sum_gradients()
+        shared = [0.0, 0.0]  # squares of the gradients of the encoder, of the branches
+        for parameter, of_branch in zip(self.parameters, self._of_branches, strict=True):
+            if parameter.grad is not None:
+                shared[of_branch] += float(parameter.grad.double().square().sum())
+        told = torch.tensor(
+            [
+                float(objective.detach()),
+                shared[1] / len(self.mesh.group.ranks),
+                seconds if self.mesh.is_root else 0.0,
+                float(is_ending),
+            ],
+            dtype=torch.float64,
+        )
+        self.mesh.sum_over_world([told])
+        norm = (shared[0] + float(told[1])) ** 0.5
+        for parameter in self.parameters:
+            if parameter.grad is not None and norm > clip:
+                parameter.grad.mul_(clip / norm)
+        return StepReport(
+            objective=float(told[0]),
+            gradient_norm=norm,
+            seconds=float(told[2]),
+            is_ending=bool(told[3] > 0),
+        )
+
+    def _sum_gradients(self) -> None:
+        """Gradients of the encoder over the world, of branches over the group."""
+        if self.mesh.size == 1:
+            return
+        touched = torch.tensor([float(p.grad is not None) for p in self.parameters])
+        self.mesh.sum_over_world([touched])
+        for parameter, count in zip(self.parameters, touched.tolist(), strict=True):
+            if count and parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for parameter, of_branch in zip(self.parameters, self._of_branches, strict=True):
+            if parameter.grad is not None:
+                gradients[of_branch].append(parameter.grad)
+        self.mesh.sum_over_world(gradients[0])
+        self.mesh.sum_over_group(gradients[1])
