@@ -9,7 +9,8 @@ from typing import Any, TextIO
 
 import click
 
-from hydracalc.errors import DataError, unknown
+from hydracalc.cli.messages import BAD_INPUT, INTERRUPTED, describe_error
+from hydracalc.errors import unknown
 
 # where each command is defined; its module is imported when the command is needed
 COMMANDS = {
@@ -19,16 +20,12 @@ COMMANDS = {
     "info": "hydracalc.cli.info:info",
     "md": "hydracalc.cli.simulate:md",
     "models": "hydracalc.cli.models:models",
+    "plan": "hydracalc.cli.plan:plan_command",
     "predict": "hydracalc.cli.simulate:predict",
     "pretrain": "hydracalc.cli.train:pretrain",
     "relax": "hydracalc.cli.simulate:relax",
     "weight": "hydracalc.cli.train:weight",
 }
-
-DATA_FAILED = 1
-BAD_INPUT = 2
-UNEXPECTED = 70  # a defect of hydracalc itself, as sysexits.h numbers it
-INTERRUPTED = 130
 
 
 class HydraGroup(click.Group):
@@ -87,22 +84,9 @@ def _report(error: Exception) -> int:
     if isinstance(error, click.UsageError):
         error.show()
         return BAD_INPUT
-    click.echo(f"error: {_message(error)}", err=True)
-    if isinstance(error, DataError):
-        return DATA_FAILED
-    if isinstance(error, ValueError | OSError | ImportError | click.FileError):
-        return BAD_INPUT
-    return error.exit_code if isinstance(error, click.ClickException) else UNEXPECTED
-
-
-def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    if isinstance(error, ValueError | OSError | ImportError):
-        return str(error)
-    return f"{type(error).__name__}: {error} (unexpected; --debug shows where)"
+    message, code = describe_error(error)
+    click.echo(f"error: {message}", err=True)
+    return code
 
 
 def _show_warning(

@@ -12,30 +12,49 @@ import click
 @click.argument("overrides", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="Folder of the run.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run of a folder.")
+@click.option("--continue", "goes_on", is_flag=True, help="Resume if there is a state; else begin.")
 @click.option("--dry-run", is_flag=True, help="Open the data, show the plan, train nothing.")
 def pretrain(
     recipe: str,
     overrides: tuple[str, ...],
+    *,
     output: Path | None,
     resume: Path | None,
+    goes_on: bool,
     dry_run: bool,
 ) -> None:
     """Train all branches of RECIPE, a TOML file or the name of one that comes with hydracalc.
 
-    Any key may be set on the command line: trainer.training.epochs=2.
+    Any key may be set on the command line: trainer.training.epochs=2. Started by torchrun, mpiexec,
+    srun or PALS, all ranks train together. SIGTERM and the warning signals of schedulers let the
+    run save its state and end with exit code 0.
     """
+    from hydracalc.cli.messages import describe_error
+    from hydracalc.parallel.ending import Ending, joined
     from hydracalc.recipe import load_recipe
     from hydracalc.run.pretrain import plan
     from hydracalc.run.pretrain import pretrain as run
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    loaded = load_recipe(recipe, overrides)
-    if dry_run:
-        _show(plan(loaded))
-        return
-    folder = resume or output or Path("runs") / loaded.name
-    path = run(loaded, folder, resume=resume is not None)
-    click.echo(f"model: {path}")
+    with joined(describe=describe_error) as launch, Ending(launch) as ending:
+        loaded = load_recipe(recipe, overrides)
+        folder = resume or output or Path("runs") / loaded.name
+        if goes_on:
+            resume = folder if (folder / "state.safetensors").is_file() else None
+        level = logging.INFO if launch.is_root else logging.ERROR
+        logging.basicConfig(level=level, format="%(message)s")
+        if dry_run:
+            planned = plan(loaded)
+            if launch.is_root:
+                _show(planned)
+            return
+        path = run(
+            loaded,
+            folder,
+            resume=resume is not None,
+            is_ending=lambda: ending.heard is not None,
+        )
+        if launch.is_root and path is not None:
+            click.echo(f"model: {path}")
 
 
 def _show(planned) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001

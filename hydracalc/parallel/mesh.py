@@ -5,6 +5,7 @@ their structures. Gradients of the encoder are summed over the world, those of a
 group [arXiv:2506.21788, section 4].
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -124,6 +125,7 @@ class BranchMesh:
         groups: of all ranks.
         rank, size: of the world.
         group: this rank's.
+        waited: seconds spent in sums so far.
     """
 
     def __init__(self, groups: Sequence[Group], *, timeout: float | None = None) -> None:
@@ -144,6 +146,7 @@ class BranchMesh:
         if ranks != list(range(self.size)):
             raise ValueError(f"groups have ranks {ranks}, but {self.size} were started")
         (self.group,) = (group for group in self.groups if self.rank in group.ranks)
+        self.waited = 0.0
         self._of_group: dist.ProcessGroup | None = None
         if len(self.groups) > 1:
             limit = None if timeout is None else timedelta(seconds=timeout)
@@ -165,12 +168,17 @@ class BranchMesh:
     def sum_over_world(self, tensors: Sequence[Tensor]) -> None:
         """Sum tensors over all ranks, in place. Collective over the world."""
         if self.size > 1:
-            _sum(tensors, None)
+            self._sum(tensors, None)
 
     def sum_over_group(self, tensors: Sequence[Tensor]) -> None:
         """Sum tensors over the ranks of this group, in place. Collective over the group."""
         if len(self.group.ranks) > 1:
-            _sum(tensors, self._of_group)
+            self._sum(tensors, self._of_group)
+
+    def _sum(self, tensors: Sequence[Tensor], group: "dist.ProcessGroup | None") -> None:
+        begun = time.perf_counter()
+        _sum(tensors, group)
+        self.waited += time.perf_counter() - begun
 
     def gather(self, value: Any) -> list[Any] | None:  # noqa: ANN401  # any object
         """Values of all ranks on the root, None elsewhere. Collective over the world."""

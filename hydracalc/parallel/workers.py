@@ -182,6 +182,11 @@ def find_workers(count: int | None = None) -> Workers:
     Raises:
         ValueError: a count is asked for inside an MPI job of another size.
     """
+    started = launch.detect()
+    if started.kind == "torchrun" and started.size > 1:
+        raise ValueError(
+            "torchrun starts processes that each would do all of this; use --ranks, or mpiexec"
+        )
     comm = launch.world()
     if comm is None:
         return Alone() if count is None or count == 1 else Processes(count)

@@ -18,7 +18,7 @@ from hydracalc.recipe import BranchRecipe, Recipe, load_recipe, refuse_changes, 
 from hydracalc.shards.alignment import Alignment, align, collect_energies
 from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import Shards, open_shards
-from hydracalc.store.store import LocalStore, open_store
+from hydracalc.store.store import StructureStore, open_store
 from hydracalc.structure import AtomicStructure
 from hydracalc.training.loop import BranchShare, Surroundings, Trainer
 from hydracalc.training.metrics import evaluate
@@ -124,7 +124,7 @@ def _opened(recipe: Recipe, branch: BranchRecipe) -> Shards:
     return shards
 
 
-def branch_spec(store: LocalStore, structures: Sequence[AtomicStructure]) -> BranchSpec:
+def branch_spec(store: StructureStore, structures: Sequence[AtomicStructure]) -> BranchSpec:
     """A branch of a dataset: references as its shards state them, charges and spins it has."""
     return BranchSpec(
         name=store.branch,

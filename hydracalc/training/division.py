@@ -3,11 +3,8 @@
 import numpy as np
 
 from hydracalc.parallel.mesh import BranchMesh
-from hydracalc.training.sampler import Census, TrainingSet
-
-# cost of a structure in a training step, in units of one edge
-_PER_ATOM = 4.0
-_PER_STRUCTURE = 20.0
+from hydracalc.training.balance import BalanceConfig, Balancer
+from hydracalc.training.sampler import Census, SamplerConfig, TrainingSet
 
 
 class Division:
@@ -23,9 +20,17 @@ class Division:
         mesh: this rank among the others.
         data: training structures of this group's branches.
         num_branches: of the run.
+        balance: how work is made equal.
     """
 
-    def __init__(self, mesh: BranchMesh, data: TrainingSet, *, num_branches: int) -> None:
+    def __init__(
+        self,
+        mesh: BranchMesh,
+        data: TrainingSet,
+        *,
+        num_branches: int,
+        balance: BalanceConfig,
+    ) -> None:
         """Collective over the world: numbers of atoms and edges are told to all."""
         self.mesh = mesh
         own = None
@@ -48,29 +53,29 @@ class Division:
             self._place[self.census.branch_index == branch] = np.flatnonzero(
                 data.branch_index == place
             )
-        self._costs = self.census.num_edges + _PER_ATOM * self.census.num_atoms + _PER_STRUCTURE
-        self._group_of = np.empty(num_branches, dtype=int)
-        for number, group in enumerate(mesh.groups):
-            self._group_of[list(group.branches)] = number
+        self._balancer = Balancer(self.census, groups=mesh.groups, config=balance)
 
-    def own(self, batch: np.ndarray, seed: int) -> np.ndarray:
+    def batches(self, draws: np.ndarray, config: SamplerConfig, epoch: int) -> list[np.ndarray]:
+        """Structures of the run in every batch of an epoch, equal on all ranks.
+
+        Args:
+            draws: of the sampler.
+            config: budgets of each rank, and the seed.
+            epoch: of the draws.
+        """
+        return self._balancer.cut(
+            draws,
+            max_atoms=config.max_atoms,
+            max_edges=config.max_edges,
+            seed=config.seed,
+            epoch=epoch,
+        )
+
+    def own(self, batch: np.ndarray, turn: int) -> np.ndarray:
         """Places in this rank's data of its part of a batch; it may be none.
 
         Args:
             batch: structures of the run.
-            seed: decides between ranks whose parts cost the same; equal on all ranks.
+            turn: number of the batch, which spreads what cannot be shared evenly.
         """
-        group = self.mesh.groups.index(self.mesh.group)
-        members = batch[self._group_of[self.census.branch_index[batch]] == group]
-        ranks = len(self.mesh.group.ranks)
-        if ranks == 1:
-            return self._place[members]
-        # the costliest first, each to the rank that has least; ties go round with the seed
-        order = np.argsort(-self._costs[members], kind="stable")
-        loads = np.zeros(ranks)
-        owner = np.empty(len(members), dtype=int)
-        for index in order:
-            rank = int((np.argmin(np.roll(loads, -seed % ranks)) + seed) % ranks)
-            owner[index] = rank
-            loads[rank] += self._costs[members[index]]
-        return self._place[members[owner == self.mesh.rank - self.mesh.group.ranks[0]]]
+        return self._place[self._balancer.divide(batch, turn=turn)[self.mesh.rank]]

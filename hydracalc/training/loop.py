@@ -15,9 +15,11 @@ from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import precision
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh, alone
+from hydracalc.training.balance import BalanceConfig
 from hydracalc.training.division import Division
 from hydracalc.training.ema import EmaConfig, MovingAverage
 from hydracalc.training.exchange import Exchange, StepReport
+from hydracalc.training.idle import IdleTime, idle_report
 from hydracalc.training.log import RunLog, flattened
 from hydracalc.training.loss import LossConfig, Residuals, objective, residuals
 from hydracalc.training.metrics import MAE_KEYS, BranchMetrics, tally
@@ -77,6 +79,7 @@ class TrainerConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +143,15 @@ class Trainer:
         self.mesh = where.mesh or alone(len(branches))
         weights = torch.tensor([b.weight for b in branches], dtype=torch.float64)
         self.exchange = Exchange(self.mesh, model, weights[list(self.mesh.group.branches)])
-        self.division = Division(self.mesh, data, num_branches=len(branches))
+        self.division = Division(
+            self.mesh, data, num_branches=len(branches), balance=config.balance
+        )
         self.sampler = BranchSampler(
             self.division.census,
             branch_weights=[b.share for b in branches],
             config=config.sampler,
-            num_ranks=self.mesh.size,
         )
+        self.idle = IdleTime()
         self.average = MovingAverage(model, config.ema)
         self.optimizer = _optimizer(model, config.training.weight_decay)
         self.position = Position()
@@ -240,10 +245,11 @@ class Trainer:
 
     def _epoch(self, log: RunLog) -> None:
         """The rest of the epoch that is under way."""
-        batches = self.sampler.batches(self.position.epoch)
+        epoch, done = self.position.epoch, self.position.batch
+        draws = self.sampler.draws(epoch)
+        batches = self.division.batches(draws, self.config.sampler, epoch)
         losses: list[float] = []
-        ahead = batches[self.position.batch :]
-        own = [self.division.own(batch, self.position.epoch) for batch in ahead]
+        own = [self.division.own(batches[n], n) for n in range(done, len(batches))]
         for indices, graph in zip(own, prefetch(self.data, own), strict=True):
             self._under_way = indices
             report = self.step(graph, self._progress(len(batches)))
@@ -262,8 +268,16 @@ class Trainer:
                 return
             if self._progress(len(batches)) >= 1:
                 break
-        log.write({"epoch": self.position.epoch, "loss": sum(losses) / max(len(losses), 1)})
+        log.write({"epoch": epoch, "loss": sum(losses) / max(len(losses), 1)} | self._idle())
         self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
+
+    def _idle(self) -> dict[str, object]:
+        """Part of their time that ranks waited for others, and were in collectives, since asked."""
+        told = self.mesh.all_gather(self.idle.drain())
+        if self.mesh.size == 1 or not len(told[0]):
+            return {}
+        report = idle_report(told)
+        return {"idle": report.idle, "communication": report.communication}
 
     def _is_save_due(self) -> bool:
         """Whether the root's clock says so."""
@@ -277,6 +291,7 @@ class Trainer:
             graph: this rank's structures of the batch; None if it has none.
             progress: part of the run that is done, for the learning rate.
         """
+        begun, waited = time.perf_counter(), self.mesh.waited
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.position.step, progress, self.config.schedule)
         self.optimizer.zero_grad(set_to_none=True)
@@ -294,6 +309,8 @@ class Trainer:
             raise DataError(self._blame(graph))
         self.optimizer.step()
         self.average.update(self.model, self.position.step)
+        waited = self.mesh.waited - waited
+        self.idle.add(time.perf_counter() - begun - waited, waited)
         return report
 
     def _residuals(self, graph: AtomicGraph | None) -> Residuals | None:

@@ -145,7 +145,6 @@ class BranchSampler:
         data: S structures of B branches.
         branch_weights: weight of each branch, (B,).
         config: shares and sizes.
-        num_ranks: that share each batch, which is larger by this factor.
     """
 
     def __init__(
@@ -154,11 +153,9 @@ class BranchSampler:
         *,
         branch_weights: Sequence[float],
         config: SamplerConfig,
-        num_ranks: int = 1,
     ) -> None:
         self.data = data
         self.config = config
-        self._num_ranks = num_ranks
         self._members = [np.nonzero(data.branch_index == b)[0] for b in range(len(branch_weights))]
         sizes = np.array([len(members) for members in self._members])
         shares = np.where(sizes > 0, np.asarray(branch_weights) * sizes**config.alpha, 0.0)
@@ -180,8 +177,8 @@ class BranchSampler:
         return budget_batches(
             self.data.num_atoms,
             self.data.num_edges,
-            max_atoms=self.config.max_atoms * self._num_ranks,
-            max_edges=self.config.max_edges * self._num_ranks,
+            max_atoms=self.config.max_atoms,
+            max_edges=self.config.max_edges,
             order=self.draws(epoch),
         )
 

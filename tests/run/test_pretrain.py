@@ -1,6 +1,12 @@
 """From shards to a model file, and on to weights of "auto", as the command line does it."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +15,8 @@ from ase import Atoms
 from ase.calculators.emt import EMT
 from builders import labelled, make_card
 from click.testing import CliRunner
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from hydracalc.checkpoint import load_checkpoint, read_header
 from hydracalc.cli.main import main
@@ -46,6 +54,10 @@ epochs = 2
 [trainer.sampler]
 max_atoms = 64
 """
+
+
+ROOT = Path(__file__).parents[2]
+MPIEXEC = Path(sys.prefix) / "bin" / "mpiexec"
 
 
 class Clusters(Adapter):
@@ -234,3 +246,61 @@ def test_references_may_be_put_on_one_footing(workplace):
         assert before.references.to_json().keys() == after.references.to_json().keys()
     with pytest.raises(ValueError, match=r"references.*'fitted'"):
         load_recipe(recipe, ["references=best"])
+
+
+def test_a_run_does_not_go_on_with_another_recipe(workplace, model_path):
+    words = (f"data_dir={workplace}", "trainer.loss.forces_weight=7", "--resume", model_path.parent)
+    result = run("pretrain", workplace / "toy.toml", *words)
+    assert result.exit_code == 2
+    assert "trainer.loss.forces_weight was 1.0, is 7.0" in result.stderr
+
+
+@pytest.mark.mpi
+def test_ranks_train_one_model_and_go_on_after_a_signal_and_a_kill(workplace, tmp_path):
+    """Two ranks are asked to end, then killed, then one process ends the run: the same weights."""
+    words = [f"data_dir={workplace}", "trainer.sampler.max_atoms=32", "trainer.training.epochs=4"]
+    recipe = str(workplace / "toy.toml")
+
+    def command(ranks, *more):
+        start = [str(MPIEXEC), "-n", str(ranks)] if ranks > 1 else []
+        own = ["mesh.layout=multitask"] if ranks > 1 else ["trainer.sampler.max_atoms=64"]
+        return [*start, sys.executable, "-m", "hydracalc", "pretrain", recipe, *words, *own, *more]
+
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+
+    def go(ranks, *more):
+        done = subprocess.run(
+            command(ranks, *more), capture_output=True, text=True, env=environment, cwd=ROOT
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    go(2, "-o", str(tmp_path / "whole"))
+    broken = tmp_path / "broken"
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        more = ["--continue", "-o", str(broken), "trainer.training.save_minutes=0"]
+        with subprocess.Popen(
+            command(2, *more), env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True
+        ) as process:
+            deadline = time.monotonic() + 60
+            before = _steps(broken)
+            while _steps(broken) <= before and time.monotonic() < deadline:
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.02)
+            process.send_signal(number)
+            process.wait(timeout=60)
+    go(2, "--continue", "-o", str(broken))
+    one, other = (
+        load_file(folder / "model.safetensors") for folder in (broken, tmp_path / "whole")
+    )
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def _steps(folder):
+    """Steps that the state of a run has seen; -1 where there is none."""
+    try:
+        with safe_open(folder / "state.safetensors", framework="pt") as file:
+            return json.loads(file.metadata()["state"])["position"]["step"]
+    except (FileNotFoundError, OSError):
+        return -1

@@ -77,7 +77,12 @@ def whole(trainer, tensors):
 def main(out, layout, num_groups, steps):
     started = launch.start()
     trainer = trainer_of(layout, int(num_groups))
-    batches = [b for epoch in range(20) for b in trainer.sampler.batches(epoch)][: int(steps)]
+    sampler = trainer.sampler
+    batches = [
+        batch
+        for epoch in range(20)
+        for batch in trainer.division.batches(sampler.draws(epoch), sampler.config, epoch)
+    ][: int(steps)]
     objectives, first, empty = [], None, 0
     for number, batch in enumerate(batches):
         places = trainer.division.own(batch, number)

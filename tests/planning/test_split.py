@@ -1,0 +1,60 @@
+"""Rows that models, simulations and measurements share."""
+
+from dataclasses import replace
+
+import pytest
+
+from hydracalc.planning.split import StepSplit, efficiencies, from_lines, series, to_lines
+
+ROW = StepSplit(
+    source="measured",
+    run="r",
+    layout="base",
+    scaling="weak",
+    ranks=1,
+    structures=10.0,
+    compute_s=0.6,
+    collective_s=0.2,
+    data_s=0.1,
+    idle_s=0.1,
+)
+SLOWER = replace(ROW, ranks=4, structures=40.0, idle_s=1.1)
+
+
+def test_parts_add_up_to_the_step():
+    assert ROW.step_s == pytest.approx(1.0)
+    assert ROW.structures_per_s == pytest.approx(10.0)
+
+
+def test_efficiency_is_of_the_fewest_ranks():
+    assert efficiencies([SLOWER, ROW]) == pytest.approx([0.5, 1.0])
+
+
+def test_efficiency_of_strong_scaling_is_the_same_ratio():
+    """Twice the ranks in half the time is all of it."""
+    half = replace(ROW, ranks=2, compute_s=0.3, collective_s=0.1, data_s=0.05, idle_s=0.05)
+    assert efficiencies([ROW, half]) == pytest.approx([1.0, 1.0])
+
+
+def test_a_layout_that_needs_many_ranks_is_compared_with_one_that_does_not():
+    other = replace(SLOWER, layout="multitask")
+    assert efficiencies([other]) == [1.0]
+    assert efficiencies([other], among=[other, ROW]) == pytest.approx([0.5])
+    assert efficiencies([other], among=[other, replace(ROW, scaling="strong")]) == [1.0]
+
+
+def test_rows_come_back_from_their_lines():
+    lines = to_lines([ROW, SLOWER])
+    assert from_lines(lines) == [ROW, SLOWER]
+    assert from_lines(lines + to_lines([ROW])) == [ROW, SLOWER, ROW]
+
+
+def test_another_table_is_refused():
+    with pytest.raises(ValueError, match=r"line 2: keys differ in \['x'\]"):
+        from_lines(to_lines([ROW]) + to_lines([ROW]).replace('"ranks"', '"x": 1, "ranks"'))
+
+
+def test_series_are_by_what_was_run_in_the_order_of_ranks():
+    found = series([SLOWER, replace(ROW, layout="hybrid"), ROW])
+    assert found[("measured", "r", "base", "weak")] == [ROW, SLOWER]
+    assert len(found) == 2
