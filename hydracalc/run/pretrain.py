@@ -77,7 +77,7 @@ def plan(recipe: Recipe) -> PretrainPlan:
         DataError: shards are damaged.
     """
     opened = [_opened(recipe, branch) for branch in recipe.branches]
-    sizes = [float(shards.num_atoms[shards.splits == 0].sum()) for shards in opened]
+    sizes = [_work(s, b, recipe) for s, b in zip(opened, recipe.branches, strict=True)]
     size = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
     mesh = BranchMesh(lay_out(sizes, size, recipe.mesh))
     structures: dict[str, list[AtomicStructure]] = {split: [] for split in SPLITS}
@@ -107,6 +107,13 @@ def plan(recipe: Recipe) -> PretrainPlan:
         structures=structures,
         manifests=tuple(shards.manifest for shards in opened),
     )
+
+
+def _work(shards: Shards, branch: BranchRecipe, recipe: Recipe) -> float:
+    """Atoms of a branch that an epoch draws, in a unit common to all branches."""
+    num_atoms = shards.num_atoms[shards.splits == 0]
+    share = branch.share * len(num_atoms) ** recipe.trainer.sampler.alpha
+    return float(share * num_atoms.mean())
 
 
 def _opened(recipe: Recipe, branch: BranchRecipe) -> Shards:

@@ -90,24 +90,20 @@ class Exchange:
             is_ending: whether this rank was asked to end.
         """
         self._sum_gradients()
-        shared = [0.0, 0.0]  # squares of the gradients of the encoder, of the branches
-        for parameter, of_branch in zip(self.parameters, self._of_branches, strict=True):
-            if parameter.grad is not None:
-                shared[of_branch] += float(parameter.grad.double().square().sum())
+        of_encoder, of_branches = self._gradients()
         told = torch.tensor(
             [
                 float(objective.detach()),
-                shared[1] / len(self.mesh.group.ranks),
+                _square(of_branches) / len(self.mesh.group.ranks),
                 seconds if self.mesh.is_root else 0.0,
                 float(is_ending),
             ],
             dtype=torch.float64,
         )
         self.mesh.sum_over_world([told])
-        norm = (shared[0] + float(told[1])) ** 0.5
-        for parameter in self.parameters:
-            if parameter.grad is not None and norm > clip:
-                parameter.grad.mul_(clip / norm)
+        norm = (_square(of_encoder) + float(told[1])) ** 0.5
+        if norm > clip:
+            torch._foreach_mul_([*of_encoder, *of_branches], clip / norm)
         return StepReport(
             objective=float(told[0]),
             gradient_norm=norm,
@@ -124,9 +120,21 @@ class Exchange:
         for parameter, count in zip(self.parameters, touched.tolist(), strict=True):
             if count and parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
+        of_encoder, of_branches = self._gradients()
+        self.mesh.sum_over_world(of_encoder)
+        self.mesh.sum_over_group(of_branches)
+
+    def _gradients(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Gradients of the encoder and of the branches, where there are any."""
         gradients: tuple[list[Tensor], list[Tensor]] = ([], [])
         for parameter, of_branch in zip(self.parameters, self._of_branches, strict=True):
             if parameter.grad is not None:
                 gradients[of_branch].append(parameter.grad)
-        self.mesh.sum_over_world(gradients[0])
-        self.mesh.sum_over_group(gradients[1])
+        return gradients
+
+
+def _square(tensors: list[Tensor]) -> float:
+    """Sum of the squares of all entries."""
+    if not tensors:
+        return 0.0
+    return float(torch.stack(torch._foreach_norm(tensors)).double().square().sum())
