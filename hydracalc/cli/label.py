@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hydracalc.cli.messages import root_speaks
 from hydracalc.cli.options import json_option
 from hydracalc.cli.tables import counts, energies, print_pairs, progress_of
 
 if TYPE_CHECKING:
     from hydracalc.labelling.labelling import LabelConfig, LabelReport
     from hydracalc.structure import AtomicStructure
-
-OTHER_RANK_FAILED = 1
 
 _KINDS = ("rattled", "strained", "md", "dimers")
 _REPEATED = {"temperatures"}  # options that may be given several times
@@ -70,16 +69,12 @@ def label_command(
 
     workers, config = find_workers(ranks), _config(choices)
     parents = _parents(structures, choices)
-    try:
+    with root_speaks(workers):
         if not workers.is_root:
             label(parents, out, config=config, workers=workers)
             return
         with progress_of("structures labelled") as progress:
             report = label(parents, out, config=config, workers=workers, progress=progress)
-    except Exception:
-        if not workers.is_root:  # the root says what was wrong
-            raise SystemExit(OTHER_RANK_FAILED) from None
-        raise
     if as_json:
         click.echo(json.dumps(_report_to_json(report), indent=2))
         return

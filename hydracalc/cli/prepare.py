@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hydracalc.cli.messages import root_speaks
 from hydracalc.cli.options import json_option
 from hydracalc.cli.tables import counts, energies, print_pairs, progress_of
 
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
     from hydracalc.ingest.adapter import Adapter
     from hydracalc.ingest.prepare import PrepareConfig, PrepareReport
 
-OTHER_RANK_FAILED = 1
 SPLIT_OPTIONS = ("val", "test", "seed", "join_near")
 
 
@@ -54,7 +54,7 @@ def prepare_command(
     from hydracalc.parallel.workers import find_workers
 
     config, workers, adapter = _config(choices), find_workers(ranks), load_adapter(dataset)
-    try:
+    with root_speaks(workers):
         if download:
             workers.on_root(lambda: _download(adapter, raw))
         if not workers.is_root:
@@ -62,10 +62,6 @@ def prepare_command(
             return
         with progress_of("structures read") as progress:
             report = prepare(adapter, raw, out, config=config, workers=workers, progress=progress)
-    except Exception:
-        if not workers.is_root:  # the root says what was wrong
-            raise SystemExit(OTHER_RANK_FAILED) from None
-        raise
     if as_json:
         click.echo(json.dumps(_report_to_json(report), indent=2))
         return

@@ -1,5 +1,6 @@
 """The hidden folder beside the one to be made, where work can be killed and continued."""
 
+import errno
 import fcntl
 import json
 import shutil
@@ -10,6 +11,8 @@ from typing import Any
 
 _PLAN = "plan.json"
 _LOCK = "lock"
+# what a file system says that has no locks: there, nobody keeps two processes apart
+_WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def workspace_of(out: Path) -> Path:
@@ -38,8 +41,9 @@ def workspace(out: Path, plan: Mapping[str, Any]) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ValueError(f"{out}: another process is making it") from None
-        except OSError:
-            pass  # a file system without locks
+        except OSError as error:
+            if error.errno not in _WITHOUT_LOCKS:
+                raise
         _continue_or_begin(folder, json.loads(json.dumps(plan)))
         yield folder
 

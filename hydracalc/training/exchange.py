@@ -5,7 +5,6 @@ depend on which rank has which structure; gradients of the encoder are summed ov
 of branches over their group.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +12,13 @@ from torch import Tensor
 
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh
-from hydracalc.training.loss import PROPERTIES, LossConfig, Residuals
+from hydracalc.training.loss import (
+    PROPERTIES,
+    LossConfig,
+    Residuals,
+    objective,
+    weighted_labels,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,21 +64,14 @@ class Exchange:
             config: weights of the properties.
         """
         labels = self.branch_weights.new_zeros(len(PROPERTIES))
-        sums: Mapping[str, Tensor] = {}
-        if residual is not None:
-            sums = residual.sums
-            for place, name in enumerate(PROPERTIES):
-                if name in residual.counts:
-                    weights = self.branch_weights.to(residual.counts[name].device)
-                    labels[place] = (weights * residual.counts[name]).sum()
+        own = {} if residual is None else weighted_labels(residual, self.branch_weights)
+        for name, count in own.items():
+            labels[PROPERTIES.index(name)] = count
         self.mesh.sum_over_world([labels])
-        total = self.branch_weights.new_zeros(())
-        for name, losses in sums.items():
-            count = labels[PROPERTIES.index(name)].to(losses.device)
-            weights = self.branch_weights.to(losses.device)
-            mean = (weights * losses).sum() / torch.where(count > 0, count, 1.0)
-            total = total.to(mean.device) + config.weight(name) * mean
-        return total
+        if residual is None:
+            return self.branch_weights.new_zeros(())
+        everywhere = dict(zip(PROPERTIES, labels, strict=True))
+        return objective(residual, self.branch_weights, config, everywhere)
 
     @torch.no_grad()
     def gradients(

@@ -148,7 +148,25 @@ def add(parts: Sequence[Residuals]) -> Residuals:
     )
 
 
-def objective(residual: Residuals, branch_weights: Tensor, config: LossConfig) -> Tensor:
+def weighted_labels(residual: Residuals, branch_weights: Tensor) -> dict[str, Tensor]:
+    """Weighted number of labels of each property, (): a label of branch b counts w_b.
+
+    Args:
+        residual: losses by property and branch.
+        branch_weights: w, (B,).
+    """
+    return {
+        name: (branch_weights.to(counts.device) * counts).sum()
+        for name, counts in residual.counts.items()
+    }
+
+
+def objective(
+    residual: Residuals,
+    branch_weights: Tensor,
+    config: LossConfig,
+    labels: Mapping[str, Tensor] | None = None,
+) -> Tensor:
     """Sum over properties of weight x (weighted sum of losses) / (weighted number of labels).
 
     Within a property, a label of branch b counts w_b, so the mean over all labels is weighted.
@@ -157,12 +175,15 @@ def objective(residual: Residuals, branch_weights: Tensor, config: LossConfig) -
         residual: losses by property and branch.
         branch_weights: w, (B,).
         config: weights of the properties.
+        labels: `weighted_labels` to divide by, of all ranks where these losses are one rank's part;
+            None takes those of the losses.
     """
+    labels = weighted_labels(residual, branch_weights) if labels is None else labels
     total = branch_weights.new_zeros(())
     for name, sums in residual.sums.items():
-        weights = branch_weights.to(sums.device)
-        labels = (weights * residual.counts[name]).sum()
-        mean = (weights * sums).sum() / torch.where(labels > 0, labels, 1.0)
+        count = labels[name].to(sums.device)
+        weighted = (branch_weights.to(sums.device) * sums).sum()
+        mean = weighted / torch.where(count > 0, count, 1.0)
         total = total.to(mean.device) + config.weight(name) * mean
     return total
 
