@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hydracalc.errors import unknown
-from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.collate import collate
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.graphs.neighbors import Edges, neighbor_list
@@ -133,7 +132,7 @@ class TrainingSet:
 
 
 class BranchSampler:
-    """Draws every epoch's structures and cuts them into batches.
+    """Draws every epoch's structures, in the order in which they are cut into batches.
 
     A branch hands out its structures pass after pass, each pass in a new order, and goes on where
     the last epoch ended: with a small share no structure is left out, with a large one none comes
@@ -171,16 +170,6 @@ class BranchSampler:
         ]
         places = [(np.arange(len(each)) + rng.random(len(each))) / len(each) for each in drawn]
         return np.concatenate(drawn)[np.argsort(np.concatenate(places), kind="stable")]
-
-    def batches(self, epoch: int) -> list[np.ndarray]:
-        """Indices of the structures of every batch of an epoch."""
-        return budget_batches(
-            self.data.num_atoms,
-            self.data.num_edges,
-            max_atoms=self.config.max_atoms,
-            max_edges=self.config.max_edges,
-            order=self.draws(epoch),
-        )
 
     def _drawn(self, branch: int, start: int, stop: int) -> np.ndarray:
         """Structures number `start` to `stop` of a branch's endless row of passes."""

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from hydracalc.parallel.mesh import Group
+from hydracalc.training.balance import BalanceConfig, Balancer
 from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
 
 NAMES = ("metals", "clusters")
@@ -15,6 +17,15 @@ def data(two_sets):
 
 def sampler(data, weights=(1.0, 1.0), **config):
     return BranchSampler(data, branch_weights=weights, config=SamplerConfig(**config))
+
+
+def cut(one, epoch):
+    """Batches of an epoch, as one process makes them."""
+    everything = Group(branches=tuple(range(len(NAMES))), ranks=(0,))
+    balancer = Balancer(one.data, groups=[everything], config=BalanceConfig())
+    config = one.config
+    budget = {"max_atoms": config.max_atoms, "max_edges": config.max_edges}
+    return balancer.cut(one.draws(epoch), **budget, seed=config.seed, epoch=epoch)
 
 
 @pytest.mark.parametrize(("alpha", "weights"), [(1.0, (1, 1)), (0.5, (1, 1)), (0.0, (1, 3))])
@@ -47,7 +58,7 @@ def test_the_order_follows_from_seed_and_epoch(data):
 
 def test_batches_keep_the_budget_and_the_order(data):
     one = sampler(data, max_atoms=20, max_edges=500)
-    batches = one.batches(1)
+    batches = cut(one, 1)
     assert np.array_equal(np.concatenate(batches), one.draws(1))
     for batch in batches:
         assert data.num_atoms[batch].sum() <= 20 or len(batch) == 1
@@ -55,7 +66,7 @@ def test_batches_keep_the_budget_and_the_order(data):
 
 
 def test_prefetched_graphs_are_the_batches(data):
-    batches = sampler(data, max_atoms=20).batches(0)
+    batches = cut(sampler(data, max_atoms=20), 0)
     graphs = list(prefetch(data, batches))
     assert len(graphs) == len(batches)
     for graph, batch in zip(graphs, batches, strict=True):
