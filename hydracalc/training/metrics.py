@@ -4,13 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from hydracalc.graphs.batches import budget_batches
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import HydraModel, Prediction
+from hydracalc.training.error_sums import ErrorSums
 from hydracalc.training.loss import label_errors
-from hydracalc.training.sampler import TrainingSet, prefetch
+from hydracalc.training.sampler import prefetch
+from hydracalc.training.structure_set import StructureSet
 
 MAE_KEYS = {
     "energy": "energy_mae_eV_per_atom",
@@ -21,7 +22,7 @@ MAE_KEYS = {
 
 
 class BranchMetrics:
-    """Sums of |error|, error^2 and labels of each property in each branch.
+    """Sums of errors of each property in each branch.
 
     Args:
         branch_names: the branches, B of them.
@@ -29,43 +30,38 @@ class BranchMetrics:
 
     def __init__(self, branch_names: Sequence[str]) -> None:
         self.branch_names = tuple(branch_names)
-        self._sums: dict[str, Tensor] = {}  # |error|, error^2, labels; float64, (3, B)
+        self._errors: dict[str, ErrorSums] = {}
 
     @torch.no_grad()
     def add(self, prediction: Prediction, graph: AtomicGraph) -> None:
         """Count a batch in, each component of forces and stress as one label."""
         for name, ((predicted, label), branch) in label_errors(prediction, graph).items():
-            known = torch.isfinite(label)
-            errors = torch.where(known, predicted - label, 0.0)
-            rows = torch.stack(
-                [errors.abs().sum(1), errors.square().sum(1), known.sum(1).to(errors.dtype)]
-            )  # (3, n)
-            sums = rows.new_zeros(3, len(self.branch_names)).index_add(1, branch, rows)
-            self._sums[name] = self._sums[name] + sums if name in self._sums else sums
+            self._of(name).add(predicted, label, branch)
 
     def absorb(self, other: "BranchMetrics") -> None:
         """Count in what another has counted, branches by their names."""
         places = [self.branch_names.index(name) for name in other.branch_names]
-        for name, sums in other._sums.items():
-            whole = sums.new_zeros(3, len(self.branch_names))
-            whole[:, places] = sums
-            self._sums[name] = self._sums[name] + whole if name in self._sums else whole
+        for name, errors in other._errors.items():
+            self._of(name).absorb(errors, places)
+
+    def _of(self, name: str) -> ErrorSums:
+        return self._errors.setdefault(name, ErrorSums(len(self.branch_names)))
 
     def result(self) -> dict[str, dict[str, float]]:
         """Branch to its errors, keys carry the unit; a property without labels is absent."""
         result: dict[str, dict[str, float]] = {name: {} for name in self.branch_names}
-        for name, sums in self._sums.items():
+        for name, errors in self._errors.items():
             key = MAE_KEYS[name]
-            columns = zip(self.branch_names, sums.T.tolist(), strict=True)
-            for branch, (absolute, squared, count) in columns:
+            columns = (errors.count.tolist(), errors.mae.tolist(), errors.rmse.tolist())
+            for branch, count, mae, rmse in zip(self.branch_names, *columns, strict=True):
                 if count:
-                    result[branch][key] = absolute / count
-                    result[branch][key.replace("_mae_", "_rmse_")] = (squared / count) ** 0.5
+                    result[branch][key] = mae
+                    result[branch][key.replace("_mae_", "_rmse_")] = rmse
         return result
 
 
 def evaluate(
-    model: HydraModel, data: TrainingSet, *, max_atoms: int = 1024
+    model: HydraModel, data: StructureSet, *, max_atoms: int = 1024
 ) -> dict[str, dict[str, float]]:
     """Errors of each structure's own branch, by branch.
 
@@ -77,12 +73,11 @@ def evaluate(
     return tally(model, data, max_atoms=max_atoms).result()
 
 
-def tally(model: HydraModel, data: TrainingSet, *, max_atoms: int = 1024) -> BranchMetrics:
+def tally(model: HydraModel, data: StructureSet, *, max_atoms: int = 1024) -> BranchMetrics:
     """Sums of errors of each structure's own branch."""
     metrics = BranchMetrics(model.branch_names)
-    stress = any(s.stress is not None for s in data.structures)
-    for graph in _all_graphs(data, max_atoms):
-        prediction = model(graph, stress=stress)
+    for graph in _all_graphs(data, max_atoms, model.branches.references.values.device):
+        prediction = model(graph, stress=data.has_stress)
         if model.config.direct_forces:
             direct = model(graph, forces="direct").forces
             prediction = replace(prediction, direct_forces=direct)
@@ -90,7 +85,7 @@ def tally(model: HydraModel, data: TrainingSet, *, max_atoms: int = 1024) -> Bra
     return metrics
 
 
-def _all_graphs(data: TrainingSet, max_atoms: int) -> Iterator[AtomicGraph]:
+def _all_graphs(data: StructureSet, max_atoms: int, device: torch.device) -> Iterator[AtomicGraph]:
     for graph in prefetch(data, budget_batches(data.num_atoms, max_atoms=max_atoms)):
         if graph is not None:
-            yield graph
+            yield graph.to(device)
