@@ -7,6 +7,7 @@ branch is a slice of the same tensors.
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Self
 
@@ -85,11 +86,37 @@ class StackedMLP(nn.Module):
             hidden = nn.functional.silu(layer(hidden, branches))
         return self.layers[-1](hidden, branches)
 
+    def apart(self) -> list[Callable[[Tensor], Tensor]]:
+        """The network of each branch, from (n, in) to (n, out), for a loss.
+
+        Their gradients are put side by side once; the gradient of every slice would be as large as
+        the weights of all branches.
+        """
+        layers = [
+            zip(layer.weight.unbind(), layer.bias.unbind(), strict=True)  # type: ignore[operator]
+            for layer in self.layers
+        ]
+        return [partial(_one_network, of_branch) for of_branch in zip(*layers, strict=True)]
+
     def of_some(self, branches: slice) -> "HeadPullback":
         """The networks of some branches, for inference."""
         return HeadPullback(
             [(layer.weight[branches], layer.bias[branches]) for layer in self.layers]  # type: ignore[index]
         )
+
+
+def _one_network(layers: Sequence[tuple[Tensor, Tensor]], inputs: Tensor) -> Tensor:
+    """Outputs of one network, (n, in) to (n, out), bit for bit as `StackedMLP.forward` has them.
+
+    Args:
+        layers: weight, (in, out), and bias, (1, out), of each.
+        inputs: (n, in).
+    """
+    hidden = inputs[None]
+    for number, (weight, bias) in enumerate(layers):
+        hidden = nn.functional.silu(hidden) if number else hidden
+        hidden = torch.matmul(hidden, weight[None]) + bias
+    return hidden[0]
 
 
 class HeadPullback:
@@ -181,23 +208,28 @@ class Branches(nn.Module):
         """Reference energy of every atom in every branch, eV, float64, (B, N); NaN: unsupported."""
         return self.references.values.index_select(1, atomic_numbers)
 
-    def interaction_energies(
-        self, features: Features, isolated: Tensor, element_index: Tensor, branches: slice
+    def own_interaction_energies(
+        self, features: Features, isolated: Tensor, element_index: Tensor, branch_index: Tensor
     ) -> Tensor:
-        """Energy of every atom beyond that of the isolated atom, eV, (b, N).
+        """Energy of every atom beyond that of the isolated atom, in its own branch, eV, (N,).
 
         Args:
             features: of the atoms; only scalars, (N, C), are read.
             isolated: scalars of one isolated atom of each element present, (U, C).
             element_index: which of those each atom is, (N,).
-            branches: which branches to evaluate.
+            branch_index: branch of each atom, (N,).
         """
-        together = torch.cat([features.scalars, isolated])  # (N + U, C)
-        outputs = self.energy(together, branches)[..., 0]  # (b, N + U)
-        num_atoms = element_index.shape[0]
-        alone = outputs[:, num_atoms:].index_select(1, element_index)  # (b, N)
-        scales = self.scales.values[branches, None].to(outputs.dtype)  # (b, 1)
-        return (outputs[:, :num_atoms] - alone) * scales
+        networks = self.energy.apart()
+        energies = features.scalars.new_zeros(len(element_index))
+        for branch in torch.unique(branch_index).tolist():
+            atoms = (branch_index == branch).nonzero()[:, 0]  # (n,)
+            together = torch.cat([features.scalars.index_select(0, atoms), isolated])  # (n + U, C)
+            outputs = networks[branch](together)[:, 0]  # (n + U,)
+            alone = outputs[len(atoms) :].index_select(0, element_index[atoms])  # (n,)
+            scale = self.scales.values[branch].to(outputs.dtype)
+            own = (outputs[: len(atoms)] - alone) * scale
+            energies = energies.index_add(0, atoms, own)
+        return energies
 
     def direct_forces(self, features: Features, branches: slice) -> Tensor:
         """Forces as the direct heads give them, eV/Angstrom, (b, N, 3).

@@ -6,21 +6,21 @@ group [arXiv:2506.21788, section 4].
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
 import numpy as np
-import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from hydracalc.errors import unknown
 
+# a sum under way; None where a single rank has it already
+Sum = dist.Work | None
+
 LAYOUTS = ("base", "multitask", "hybrid")
-# gradients are summed in pieces of so many bytes, several on their way at once
-_BUCKET_BYTES = 25 * 2**20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,24 +121,33 @@ class BranchMesh:
 
     With one rank nothing is communicated and torch.distributed need not have been started.
 
+    Groups of one size are rows of torch's device mesh, whose dimensions are "group" and "replica";
+    groups of several sizes are process groups made one by one. Sums are the same in both.
+
     Attributes:
         groups: of all ranks.
         rank, size: of the world.
         group: this rank's.
+        overlap: whether gradients are summed while others are computed.
+        device_mesh: torch's, where there are several groups of one size; else None.
         waited: seconds spent in sums so far.
     """
 
-    def __init__(self, groups: Sequence[Group], *, timeout: float | None = None) -> None:
+    def __init__(
+        self, groups: Sequence[Group], *, overlap: bool = True, timeout: float | None = None
+    ) -> None:
         """Collective over the world.
 
         Args:
             groups: as `lay_out` makes them, for as many ranks as there are.
+            overlap: let sums of gradients begin during the backward pass.
             timeout: seconds after which a sum that a peer does not join ends the job.
 
         Raises:
             ValueError: the groups have another number of ranks than were started.
         """
         self.groups = tuple(groups)
+        self.overlap = overlap
         is_started = dist.is_available() and dist.is_initialized()
         self.rank = dist.get_rank() if is_started else 0
         self.size = dist.get_world_size() if is_started else 1
@@ -147,11 +156,15 @@ class BranchMesh:
             raise ValueError(f"groups have ranks {ranks}, but {self.size} were started")
         (self.group,) = (group for group in self.groups if self.rank in group.ranks)
         self.waited = 0.0
+        self.device_mesh: dist.DeviceMesh | None = None
         self._of_group: dist.ProcessGroup | None = None
-        if len(self.groups) > 1:
-            limit = None if timeout is None else timedelta(seconds=timeout)
+        self._timeout = None if timeout is None else timedelta(seconds=timeout)
+        if len(self.groups) > 1 and len({len(group.ranks) for group in self.groups}) == 1:
+            self.device_mesh = _even_mesh(self.groups)
+            self._of_group = self.device_mesh.get_group("replica")
+        elif len(self.groups) > 1:
             for group in self.groups:  # every rank takes part in making every group
-                made = dist.new_group(list(group.ranks), timeout=limit)
+                made = dist.new_group(list(group.ranks))
                 if group is self.group:
                     self._of_group = made
 
@@ -165,19 +178,35 @@ class BranchMesh:
         """Whether this rank is the first of its group."""
         return self.rank == self.group.ranks[0]
 
-    def sum_over_world(self, tensors: Sequence[Tensor]) -> None:
-        """Sum tensors over all ranks, in place. Collective over the world."""
-        if self.size > 1:
-            self._sum(tensors, None)
+    def sum_over_world(self, tensor: Tensor) -> None:
+        """Sum a tensor over all ranks, in place. Collective over the world."""
+        self.wait_for([self.begin_sum_over_world(tensor)])
 
-    def sum_over_group(self, tensors: Sequence[Tensor]) -> None:
-        """Sum tensors over the ranks of this group, in place. Collective over the group."""
-        if len(self.group.ranks) > 1:
-            self._sum(tensors, self._of_group)
+    def sum_over_group(self, tensor: Tensor) -> None:
+        """Sum a tensor over the ranks of this group, in place. Collective over the group."""
+        self.wait_for([self.begin_sum_over_group(tensor)])
 
-    def _sum(self, tensors: Sequence[Tensor], group: "dist.ProcessGroup | None") -> None:
+    def begin_sum_over_world(self, tensor: Tensor) -> Sum:
+        """Let a sum over all ranks begin; the tensor is left alone until it was waited for.
+
+        Collective over the world: all ranks begin their sums in the same order.
+        """
+        if self.size == 1:
+            return None
+        return dist.all_reduce(tensor, async_op=True)
+
+    def begin_sum_over_group(self, tensor: Tensor) -> Sum:
+        """The same over the ranks of this group. Collective over the group."""
+        if len(self.group.ranks) == 1:
+            return None
+        return dist.all_reduce(tensor, group=self._of_group, async_op=True)
+
+    def wait_for(self, sums: Iterable[Sum]) -> None:
+        """Wait until sums are there."""
         begun = time.perf_counter()
-        _sum(tensors, group)
+        for each in sums:
+            if each is not None:
+                each.wait() if self._timeout is None else each.wait(self._timeout)
         self.waited += time.perf_counter() - begun
 
     def gather(self, value: Any) -> list[Any] | None:  # noqa: ANN401  # any object
@@ -210,28 +239,9 @@ def alone(num_branches: int) -> BranchMesh:
     return BranchMesh([Group(branches=tuple(range(num_branches)), ranks=(0,))])
 
 
-def _sum(tensors: Sequence[Tensor], group: "dist.ProcessGroup | None") -> None:
-    """Flatten tensors of one type into buckets, sum these, put the sums back."""
-    work = []
-    for bucket in _buckets(tensors):
-        flat = torch.cat([tensor.reshape(-1) for tensor in bucket])
-        work.append((bucket, flat, dist.all_reduce(flat, group=group, async_op=True)))
-    for bucket, flat, handle in work:
-        handle.wait()
-        parts = flat.split([tensor.numel() for tensor in bucket])
-        for tensor, part in zip(bucket, parts, strict=True):
-            tensor.copy_(part.view_as(tensor))
-
-
-def _buckets(tensors: Sequence[Tensor]) -> list[list[Tensor]]:
-    """Neighboring tensors of one type, up to the size of a bucket together."""
-    buckets: list[list[Tensor]] = []
-    filled = 0
-    for tensor in tensors:
-        is_new = not buckets or buckets[-1][0].dtype != tensor.dtype or filled >= _BUCKET_BYTES
-        if is_new:
-            buckets.append([])
-            filled = 0
-        buckets[-1].append(tensor)
-        filled += tensor.numel() * tensor.element_size()
-    return buckets
+def _even_mesh(groups: Sequence[Group]) -> dist.DeviceMesh:
+    """Torch's mesh of groups of one size, a group a row. Collective over the world."""
+    # Process groups take the backends of the world whatever type of device is named; with that of
+    # an accelerator torch would choose one for this process anew.
+    shape = (len(groups), len(groups[0].ranks))
+    return dist.init_device_mesh("cpu", shape, mesh_dim_names=("group", "replica"))

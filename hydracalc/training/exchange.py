@@ -5,12 +5,15 @@ depend on which rank has which structure; gradients of the encoder are summed ov
 of branches over their group.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import Parameter
 
 from hydracalc.models.hydra import HydraModel
+from hydracalc.parallel.buckets import GradientBuckets
 from hydracalc.parallel.mesh import BranchMesh
 from hydracalc.training.loss import (
     PROPERTIES,
@@ -50,9 +53,17 @@ class Exchange:
     def __init__(self, mesh: BranchMesh, model: HydraModel, branch_weights: Tensor) -> None:
         self.mesh = mesh
         self.branch_weights = branch_weights
-        named = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-        self.parameters = [parameter for _, parameter in named]
-        self._of_branches = [name.startswith("branches.") for name, _ in named]
+        named = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self._of_branches = [p for n, p in named.items() if n.startswith("branches.")]
+        self._of_encoder = [p for n, p in named.items() if not n.startswith("branches.")]
+        self._parameters = [*self._of_encoder, *self._of_branches]
+        self._buckets = GradientBuckets(mesh, self._of_encoder, self._of_branches)
+        self._touched: set[Parameter] = set()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are, and so where batches belong."""
+        return self._parameters[0].device
 
     def objective(self, residual: Residuals | None, config: LossConfig) -> Tensor:
         """This rank's part of the objective; the parts of all ranks add up to it.
@@ -67,17 +78,25 @@ class Exchange:
         own = {} if residual is None else weighted_labels(residual, self.branch_weights)
         for name, count in own.items():
             labels[PROPERTIES.index(name)] = count
-        self.mesh.sum_over_world([labels])
+        self.mesh.sum_over_world(labels)
         if residual is None:
             return self.branch_weights.new_zeros(())
         everywhere = dict(zip(PROPERTIES, labels, strict=True))
         return objective(residual, self.branch_weights, config, everywhere)
 
+    def backward(self, objective: Tensor) -> None:
+        """Gradients of all parameters; their sums over ranks begin. Collective over the world.
+
+        Args:
+            objective: this rank's part of it; no parameter has a gradient before.
+        """
+        self._touched = self._buckets.backward(objective)
+
     @torch.no_grad()
     def gradients(
         self, objective: Tensor, *, clip: float, seconds: float, is_ending: bool
     ) -> StepReport:
-        """Sum and clip the gradients of all parameters. Collective over the world.
+        """Finish the sums of `backward`, and clip. Collective over the world.
 
         A parameter that no rank's structures touched keeps no gradient, as in one process.
 
@@ -87,21 +106,22 @@ class Exchange:
             seconds: that this rank has spent; the root's counts.
             is_ending: whether this rank was asked to end.
         """
-        self._sum_gradients()
-        of_encoder, of_branches = self._gradients()
+        self._buckets.finish()
         told = torch.tensor(
             [
                 float(objective.detach()),
-                _square(of_branches) / len(self.mesh.group.ranks),
+                _square(_gradients(self._of_branches)) / len(self.mesh.group.ranks),
                 seconds if self.mesh.is_root else 0.0,
                 float(is_ending),
+                *(float(parameter in self._touched) for parameter in self._parameters),
             ],
             dtype=torch.float64,
         )
-        self.mesh.sum_over_world([told])
-        norm = (_square(of_encoder) + float(told[1])) ** 0.5
+        self.mesh.sum_over_world(told)
+        self._keep(told[4:])
+        norm = (_square(_gradients(self._of_encoder)) + float(told[1])) ** 0.5
         if norm > clip:
-            torch._foreach_mul_([*of_encoder, *of_branches], clip / norm)
+            torch._foreach_mul_(_gradients(self._parameters), clip / norm)
         return StepReport(
             objective=float(told[0]),
             gradient_norm=norm,
@@ -109,26 +129,26 @@ class Exchange:
             is_ending=bool(told[3] > 0),
         )
 
-    def _sum_gradients(self) -> None:
-        """Gradients of the encoder over the world, of branches over the group."""
-        if self.mesh.size == 1:
-            return
-        touched = torch.tensor([float(p.grad is not None) for p in self.parameters])
-        self.mesh.sum_over_world([touched])
-        for parameter, count in zip(self.parameters, touched.tolist(), strict=True):
-            if count and parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        of_encoder, of_branches = self._gradients()
-        self.mesh.sum_over_world(of_encoder)
-        self.mesh.sum_over_group(of_branches)
+    def _keep(self, counts: Tensor) -> None:
+        """Leave gradients to parameters that a rank's structures touched, and to these alone.
 
-    def _gradients(self) -> tuple[list[Tensor], list[Tensor]]:
-        """Gradients of the encoder and of the branches, where there are any."""
-        gradients: tuple[list[Tensor], list[Tensor]] = ([], [])
-        for parameter, of_branch in zip(self.parameters, self._of_branches, strict=True):
-            if parameter.grad is not None:
-                gradients[of_branch].append(parameter.grad)
-        return gradients
+        Args:
+            counts: ranks that touched each parameter; those of branches are counted together
+                whatever the group, since in one process they are one tensor.
+        """
+        untouched = set()
+        for parameter, count in zip(self._parameters, counts.tolist(), strict=True):
+            if not count:
+                untouched.add(parameter)
+                parameter.grad = None
+            elif parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        self._buckets.delay(untouched)
+
+
+def _gradients(parameters: Sequence[Parameter]) -> list[Tensor]:
+    """Gradients of those parameters that have one."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def _square(tensors: list[Tensor]) -> float:

@@ -156,15 +156,16 @@ def test_an_unknown_backend_is_refused():
         launch.start("ncl")
 
 
-@pytest.mark.parametrize(("visible", "device"), [(4, "cuda:1"), (1, "cuda:0")])
-def test_a_process_takes_the_gpu_of_its_local_rank(monkeypatch, visible, device):
+@pytest.mark.parametrize(("kind", "backend"), [("cuda", "nccl"), ("xpu", "xccl")])
+@pytest.mark.parametrize(("visible", "index"), [(4, 1), (1, 0)])
+def test_a_process_takes_the_gpu_of_its_local_rank(monkeypatch, visible, index, kind, backend):
     """Where the launcher binds, each process sees its own GPU alone, as number 0."""
     taken = []
-    monkeypatch.setattr("torch.cuda.device_count", lambda: visible)
-    monkeypatch.setattr("torch.cuda.set_device", taken.append)
+    monkeypatch.setattr(f"torch.{kind}.device_count", lambda: visible)
+    monkeypatch.setattr(f"torch.{kind}.set_device", taken.append)
     placed = launch._place("auto", Launch("srun", 5, 8, 1, 4))
-    assert placed == ("cpu:gloo,cuda:nccl", device)
-    assert taken == [int(device[-1])]
+    assert placed == (f"cpu:gloo,{kind}:{backend}", f"{kind}:{index}")
+    assert taken == [index]
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):

@@ -82,7 +82,7 @@ def test_one_process_needs_no_communication():
 
 
 SCRIPT = """
-import os, sys
+import os, sys, time
 import torch
 from hydracalc.parallel import launch
 from hydracalc.parallel.mesh import BranchMesh, MeshConfig, lay_out
@@ -91,26 +91,69 @@ def say(text):
     os.write(1, (text + chr(10)).encode())
 
 started = launch.start()
-groups = lay_out([3.0, 1.0], 4, MeshConfig(layout="multitask"))
-mesh = BranchMesh(groups)
+groups = lay_out({loads}, 4, MeshConfig(layout="multitask"))
+mesh = BranchMesh(groups, timeout={timeout})
 r = mesh.rank
-world = [torch.full((2, 3), float(r), dtype=torch.float64), torch.tensor([float(r == 0)])]
+"""
+
+SUMS = """
+world = torch.full((2, 3), float(r), dtype=torch.float64)
 mesh.sum_over_world(world)
-assert world[0].eq(6).all() and world[1].eq(1).all()
+assert world.eq(6).all()
 own = torch.tensor([10.0 + r], dtype=torch.float64)
-mesh.sum_over_group([own])
-assert own.item() == (33 if r < 3 else 13), own
+begun = mesh.begin_sum_over_group(own)
+both = torch.tensor([float(r == 0)])
+mesh.wait_for([mesh.begin_sum_over_world(both), begun])
+assert both.item() == 1
+assert own.item() == sum(10 + rank for rank in mesh.group.ranks), own
 assert mesh.share(r * 7 + 1) == 1
 assert mesh.all_gather(r) == [0, 1, 2, 3]
 assert mesh.gather(r) == ([0, 1, 2, 3] if r == 0 else None)
-say(f"fine {mesh.group.branches} {mesh.is_first}")
+names = mesh.device_mesh and mesh.device_mesh.mesh_dim_names
+say(f"{mesh.group.branches} {mesh.group.ranks} {mesh.is_first} {names}")
 launch.stop(started)
 """
 
+# the first rank waits for the others of its group, who come when it has given up
+STALL = """
+tensor = torch.ones(3)
+if r == 0:
+    try:
+        mesh.sum_over_group(tensor)
+    except RuntimeError as error:
+        assert "imed out" in str(error), error
+        say(f"gave up at {tensor.tolist()}")
+mesh.share(None)
+if r in mesh.groups[0].ranks[1:]:
+    mesh.sum_over_group(tensor)
+launch.stop(started)
+"""
+
+EVEN, UNEVEN = [1.0, 1.0], [3.0, 1.0]
+
 
 @pytest.mark.mpi
-def test_sums_reach_the_world_and_the_group(ranks):
-    result = ranks(SCRIPT, 4)
+@pytest.mark.parametrize(
+    ("loads", "members", "names"),
+    [
+        (EVEN, [(0, 1), (2, 3)], ("group", "replica")),
+        (UNEVEN, [(0, 1, 2), (3,)], None),
+    ],
+)
+def test_sums_reach_the_world_and_the_group(ranks, loads, members, names):
+    """Groups of one size are torch's device mesh, others are process groups of their own."""
+    result = ranks(SCRIPT.format(loads=loads, timeout=None) + SUMS, 4)
     assert result.returncode == 0, result.stderr
-    lines = sorted(result.stdout.split("\n")[:-1])
-    assert lines == ["fine (0,) False", "fine (0,) False", "fine (0,) True", "fine (1,) True"]
+    assert sorted(result.stdout.split("\n")[:-1]) == sorted(
+        f"({branch},) {group} {rank == group[0]} {names}"
+        for branch, group in enumerate(members)
+        for rank in group
+    )
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("loads", [EVEN, UNEVEN])
+def test_a_sum_that_a_peer_does_not_join_ends(ranks, loads):
+    result = ranks(SCRIPT.format(loads=loads, timeout=1.0) + STALL, 4)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == "gave up at [1.0, 1.0, 1.0]\n"

@@ -17,16 +17,11 @@ from safetensors.torch import save_file
 from training.conftest import clusters, metals, spec_of
 
 from hydracalc.models.hydra import HydraConfig, HydraModel
-from hydracalc.parallel import launch
+from hydracalc.parallel import buckets, launch
 from hydracalc.parallel.mesh import BranchMesh, MeshConfig, lay_out
+from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
 from hydracalc.training.ema import EmaConfig
-from hydracalc.training.loop import (
-    BranchShare,
-    Surroundings,
-    Trainer,
-    TrainerConfig,
-    TrainingConfig,
-)
+from hydracalc.training.loop import Surroundings, Trainer
 from hydracalc.training.sampler import SamplerConfig, TrainingSet
 from hydracalc.training.state import merge_tensors, state_tensors
 
@@ -34,6 +29,7 @@ CONFIG = HydraConfig(cutoff=4.5, num_channels=8, num_layers=2, num_radial=6, hea
 
 
 BATCH_ATOMS = 48
+buckets.BUCKET_BYTES = 2000  # so small a model has several of them
 
 
 def datasets():
