@@ -1,12 +1,11 @@
-"""Scaling by a simulated clock, and where the time of a step goes: tables, rows, plots.
+"""Scaling of the papers' runs, or of a recipe, by a simulated clock: tables, rows, a figure.
 
     python benchmarks/scaling_model.py simulate gfm-2025 --calibration c.json --network slingshot \
         --rank-tflops 5 --rows rows.jsonl --plot scaling.png
-    python benchmarks/scaling_model.py show rows.jsonl measured.jsonl --plot both.png
     torchrun --nproc-per-node 2 benchmarks/scaling_model.py gloo
 
-Rows are those of `hydracalc.planning.split`, one JSON object a line: a measured run that writes the
-same rows is shown beside the simulated one.
+Rows are those of `hydracalc.planning.split`, one JSON object a line; `scaling.py show` has them
+beside those of measured runs.
 """
 
 import json
@@ -18,11 +17,15 @@ import click
 import numpy as np
 import torch
 import torch.distributed as dist
-from rich.console import Console
-from rich.table import Table
+from scaling_show import draw, show
 
 from hydracalc.benchmark.machine import threads as limited
-from hydracalc.planning.calibration import calibrate, load_calibration, save_calibration
+from hydracalc.planning.calibration import (
+    Calibration,
+    calibrate,
+    load_calibration,
+    save_calibration,
+)
 from hydracalc.planning.clock import ClockConfig, simulate
 from hydracalc.planning.layouts import LAYOUTS, Machine, Model
 from hydracalc.planning.networks import (
@@ -33,18 +36,17 @@ from hydracalc.planning.networks import (
 )
 from hydracalc.planning.published import PUBLISHED, published
 from hydracalc.planning.report import model_of
-from hydracalc.planning.split import StepSplit, efficiencies, from_lines, series, to_lines
+from hydracalc.planning.split import StepSplit, to_lines
 from hydracalc.planning.workload import Workload, of_recipe
 from hydracalc.recipe import load_recipe
 
-PARTS = ("compute_s", "collective_s", "data_s", "idle_s")
 SIZES = tuple(4 * 4**k for k in range(13))  # bytes, to 64 MiB
 ROUNDS = 9
 
 
 @click.group()
 def main() -> None:
-    """Scaling of training, simulated and measured."""
+    """Scaling of training, simulated."""
 
 
 @main.command("simulate")
@@ -84,20 +86,9 @@ def simulate_command(  # noqa: PLR0913  # an option each
                 found += simulate(
                     model, layout, counts, scaling=scaling, config=ClockConfig(steps=steps)
                 )
-    _show(found)
+    show(found)
     if rows is not None:
         rows.write_text(to_lines(found))
-    if plot is not None:
-        draw(found, plot)
-
-
-@main.command("show")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True))
-@click.option("--plot", type=click.Path(path_type=Path))
-def show_command(files: tuple[Path, ...], plot: Path | None) -> None:
-    """Rows of FILES, simulated or measured, as tables and a plot."""
-    found = from_lines("".join(file.read_text() for file in files))
-    _show(found)
     if plot is not None:
         draw(found, plot)
 
@@ -134,42 +125,6 @@ def gloo_command() -> None:
     dist.destroy_process_group()
 
 
-def draw(rows: Sequence[StepSplit], path: Path) -> None:
-    """Efficiency over ranks, and the parts of a step on the most ranks of each series."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot
-
-    found = series(rows)
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(14, 5))
-    for (source, run, layout, scaling), own in found.items():
-        style = {"model": ":", "simulated": "--" if scaling == "weak" else "-", "measured": "-"}
-        left.plot(
-            [row.ranks for row in own],
-            efficiencies(own, among=rows),
-            style[source],
-            marker="o" if source == "measured" else None,
-            label=f"{run}, {layout}, {scaling}, {source}",
-        )
-    left.set(xscale="log", xlabel="ranks", ylabel="structures/s and rank, fewest ranks = 1")
-    left.set_ylim(bottom=0)
-    left.legend(fontsize=6)
-    bottom = np.zeros(len(found))
-    last = [own[-1] for own in found.values()]
-    names = [f"{r.layout}, {r.scaling}, {r.source}, {r.ranks} ranks\n{r.run}" for r in last]
-    for part in PARTS:
-        values = np.array([getattr(row, part) / row.step_s for row in last])
-        right.barh(names, values, left=bottom, label=part.removesuffix("_s"))
-        bottom += values
-    right.tick_params(axis="y", labelsize=6)
-    right.set(xlabel="part of a step")
-    right.legend(loc="lower right", fontsize=6)
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
-
-
 def _workload(run: str, overrides: Sequence[str]) -> Workload:
     return published(run) if run in PUBLISHED else of_recipe(load_recipe(run, overrides))
 
@@ -177,32 +132,20 @@ def _workload(run: str, overrides: Sequence[str]) -> Workload:
 def _model(workload: Workload, machine: Machine, folder: Path | None, threads: int) -> Model:
     """The model of a run, calibrated here or as a file of the folder says."""
     path = None if folder is None else folder / f"{workload.name.replace(':', '-')}.json"
+    return model_of(workload, calibrated(workload, path, threads=threads), machine)
+
+
+def calibrated(workload: Workload, path: Path | None, *, threads: int) -> Calibration:
+    """Costs as a file has them; measured, and the file made, where there is none."""
     if path is not None and path.exists():
-        return model_of(workload, load_calibration(path), machine)
+        return load_calibration(path)
     with limited(threads):
         measured = calibrate(
             workload.model, precision=workload.precision, num_atoms=workload.max_atoms
         )
     if path is not None:
         save_calibration(path, measured)
-    return model_of(workload, measured, machine)
-
-
-def _show(rows: Sequence[StepSplit]) -> None:
-    console = Console(width=140)
-    for (source, run, layout, scaling), own in series(rows).items():
-        title = f"{run}, {layout}, {scaling} scaling, {source}"
-        table = Table("ranks", "structures/s", "step ms", *(p[:-2] for p in PARTS), "efficiency")
-        table.title = title
-        for row, efficiency in zip(own, efficiencies(own, among=rows), strict=True):
-            table.add_row(
-                f"{row.ranks:,}",
-                f"{row.structures_per_s:,.0f}",
-                f"{1e3 * row.step_s:.4g}",
-                *(f"{100 * getattr(row, part) / row.step_s:.1f} %" for part in PARTS),
-                f"{100 * efficiency:.0f} %",
-            )
-        console.print(table)
+    return measured
 
 
 if __name__ == "__main__":

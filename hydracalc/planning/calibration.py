@@ -1,6 +1,7 @@
 """A short measured run on this machine: what a step costs by atom, edge, branch and weight."""
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,9 +19,10 @@ from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import HydraConfig
 from hydracalc.planning.flops import count_flops
 from hydracalc.planning.memory import activation_bytes
-from hydracalc.planning.sizes import ModelSize, build_model, measure_size
+from hydracalc.planning.sizes import build_model, measure_size
 from hydracalc.planning.tensor_peak import tensor_peak
-from hydracalc.training.loop import BranchShare, Trainer, TrainerConfig, TrainingConfig
+from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.loop import Trainer
 from hydracalc.training.sampler import TrainingSet
 
 # structures and atoms in each, of one batch; larger batches for models whose steps are short
@@ -47,7 +49,7 @@ class Calibration:
         step_s: of any step, to start its operations: that of a very narrow model.
         branch_s: the same of each branch that has a structure in the batch.
         atom_s, edge_s: of each atom and edge.
-        touch_s: of each weight that the passes go through (`touched`).
+        touch_s: of each weight that the passes go through.
         weight_s: of each weight, once a step: clip, optimizer, average.
         graph_s: of each atom, to make the graph of a batch.
         activation_ratio: bytes at the peak of a rank's batch, in units of the encoder's formula.
@@ -95,6 +97,26 @@ class Calibration:
                     "measure again"
                 )
 
+    def scaled(self, factor: float, reason: str) -> "Calibration":
+        """The same costs on a machine where everything takes `factor` times as long.
+
+        Args:
+            factor: above 0.
+            reason: added to the machine's words.
+
+        Raises:
+            ValueError: the factor is not positive.
+        """
+        if not 0 < factor < math.inf:
+            raise ValueError(f"factor of a calibration is {factor}, expected a positive number")
+        seconds = ("step_s", "branch_s", "atom_s", "edge_s", "touch_s", "weight_s", "graph_s")
+        return replace(
+            self,
+            machine=f"{self.machine}; all times {factor:.3g} times, {reason}",
+            flops_per_s=self.flops_per_s / factor,
+            **{name: factor * getattr(self, name) for name in seconds},
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class _Trial:
@@ -116,13 +138,6 @@ class _Trial:
         """Atoms and edges."""
         return self.graph.num_atoms, self.graph.num_edges
 
-    @property
-    def touched(self) -> float:
-        """Weights that the passes go through."""
-        model = self.trainer.model
-        size = measure_size(model.config)
-        return touched(size, present=self.num_branches, held=len(model.branch_specs))
-
     def forward_and_backward(self) -> None:
         """What makes the activations: no collective, no optimizer."""
         model = self.trainer.model
@@ -140,20 +155,6 @@ class _Trial:
     def flops(self) -> int:
         """Of matrix products."""
         return count_flops(self.forward_and_backward)
-
-
-def touched(size: ModelSize, *, present: float, held: int) -> float:
-    """Weights that forward and backward go through.
-
-    The weights of all branches that a rank holds are one tensor, and each branch that is present
-    makes a gradient of all of it.
-
-    Args:
-        size: of the model.
-        present: branches that have a structure in the batch.
-        held: branches that the rank holds.
-    """
-    return size.encoder + present * held * size.branch
 
 
 def calibrate(
@@ -309,8 +310,8 @@ def _update(trainer: Trainer) -> None:
 def _fit_times(
     trials: list[_Trial], total: np.ndarray, known: np.ndarray
 ) -> tuple[list[float], float]:
-    """Seconds of an atom, an edge and a touched weight; largest relative error of the total."""
-    rows = [(*trial.sizes, trial.touched) for trial in trials]
+    """Seconds of an atom, an edge, a weight gone through; largest relative error of the total."""
+    rows = [(*trial.sizes, trial.num_parameters) for trial in trials]
     costs = _fit(rows, np.maximum(total - known, 0.05 * total))
     predicted = known + np.array(rows) @ np.array(costs)
     return costs, float(np.abs(predicted / total - 1).max())

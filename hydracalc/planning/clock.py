@@ -13,6 +13,7 @@ import numpy as np
 from hydracalc.parallel.mesh import Group
 from hydracalc.planning.layouts import Layout, Model
 from hydracalc.planning.split import Scaling, StepSplit
+from hydracalc.planning.workload import BranchLoad
 
 Dealing = Literal["turns", "balanced"]
 
@@ -134,7 +135,7 @@ def _dealt(
         load = model.workload.branches[number]
         # branches are spread evenly over an epoch: every step has its share, up to rounding
         count = int(np.floor(structures * draws[number] + rng.random()))
-        sizes = _sizes(load.atoms, load.atoms_spread, count, rng)
+        sizes = _sizes(load, count, rng)
         atoms.append(sizes)
         edges.append(sizes * load.edges / load.atoms)
         branch.append(np.full(count, number))
@@ -166,10 +167,10 @@ def _owners(
     return owner
 
 
-def _sizes(mean: float, spread: float, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Atoms of structures, log-normal with this mean and standard deviation, at least 1."""
-    if spread == 0:
-        return np.full(count, mean)
-    width = np.log1p((spread / mean) ** 2)
-    drawn = rng.lognormal(np.log(mean) - width / 2, np.sqrt(width), count)
-    return np.maximum(drawn, 1.0)
+def _sizes(load: BranchLoad, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Atoms of structures, log-normal with the branch's mean and deviation, 1 to its largest."""
+    if load.atoms_spread == 0:
+        return np.full(count, load.atoms)
+    width = np.log1p((load.atoms_spread / load.atoms) ** 2)
+    drawn = rng.lognormal(np.log(load.atoms) - width / 2, np.sqrt(width), count)
+    return np.clip(drawn, 1.0, load.most_atoms)

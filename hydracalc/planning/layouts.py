@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from hydracalc.parallel.mesh import Group, MeshConfig, lay_out
-from hydracalc.planning.calibration import Calibration, touched
+from hydracalc.planning.calibration import Calibration
 from hydracalc.planning.memory import (
     EDGE_BYTES,
     GB,
@@ -146,8 +146,8 @@ class Model:
         costs = self.calibration
         started = costs.step_s + costs.branch_s * present
         work = costs.atom_s * num_atoms + costs.edge_s * num_edges
-        work += costs.touch_s * touched(self.size, present=present, held=held)
-        return started + (work + costs.weight_s * self.size.parameters(held)) / self.speed
+        work += (costs.touch_s + costs.weight_s) * self.size.parameters(held)
+        return started + work / self.speed
 
     def activations(self, num_atoms: float, num_edges: float) -> float:
         """Bytes at the peak of a step beyond the weights."""
@@ -199,7 +199,7 @@ class Model:
     def memory(self, groups: tuple[Group, ...], structures: float) -> MemoryUse:
         """Of the rank that needs most memory where the model is."""
         uses = [
-            self._memory_of(group, load, sum(len(g.ranks) for g in groups))
+            self._memory_of(group, load)
             for group, load in zip(groups, self.loads(groups, structures), strict=True)
         ]
         return max(uses, key=lambda use: (use.device, use.host))
@@ -248,7 +248,7 @@ class Model:
             idle_s=max(0.0, longest - mean),
         )
 
-    def _memory_of(self, group: Group, load: np.ndarray, num_ranks: int) -> MemoryUse:
+    def _memory_of(self, group: Group, load: np.ndarray) -> MemoryUse:
         held = [self.workload.branches[branch] for branch in group.branches]
         width = min(self.machine.width or len(group.ranks), len(group.ranks))
         stored = sum(branch.num_structures * branch.structure_bytes for branch in held)
@@ -257,12 +257,7 @@ class Model:
             activations=round(self.activations(load[1], load[2])),
             structures=round(stored / width),
             neighbors=round(EDGE_BYTES * edges / width),
-            **model_bytes(
-                self.size,
-                len(held),
-                item_bytes=self.workload.item_bytes,
-                num_ranks=num_ranks,
-            ),
+            **model_bytes(self.size, len(held), item_bytes=self.workload.item_bytes),
         )
 
 

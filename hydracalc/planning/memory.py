@@ -49,7 +49,6 @@ class MemoryUse:
         moments: the optimizer's, two a weight.
         average: the moving average of the weights.
         activations: at the peak of a step.
-        buckets: the flattened copy of gradients that is summed over ranks.
         structures: this rank's part of the store.
         neighbors: neighbor lists kept with them.
     """
@@ -59,7 +58,6 @@ class MemoryUse:
     moments: int
     average: int
     activations: int
-    buckets: int
     structures: int
     neighbors: int
 
@@ -70,8 +68,8 @@ class MemoryUse:
 
     @property
     def device(self) -> int:
-        """Peak where the model is: activations are gone when gradients are summed."""
-        return self.model + max(self.activations, self.buckets)
+        """Peak where the model is: gradients are summed where they are."""
+        return self.model + self.activations
 
     @property
     def host(self) -> int:
@@ -79,27 +77,21 @@ class MemoryUse:
         return self.structures + self.neighbors
 
 
-def model_bytes(
-    size: ModelSize, num_branches: int, *, item_bytes: int = 4, num_ranks: int = 1
-) -> dict[str, int]:
-    """Bytes of weights, gradients, moments, average and buckets of a rank.
+def model_bytes(size: ModelSize, num_branches: int, *, item_bytes: int = 4) -> dict[str, int]:
+    """Bytes of weights, gradients, moments and average of a rank.
 
     Args:
         size: of the model.
         num_branches: that the rank holds.
         item_bytes: of one number.
-        num_ranks: R; one rank has nothing to sum.
     """
     trained = item_bytes * size.parameters(num_branches)
     kept = trained + size.buffers(num_branches)
-    # the encoder's gradients are summed first, then those of the branches
-    largest = item_bytes * max(size.encoder, num_branches * size.branch)
     return {
         "weights": kept,
         "gradients": trained,
         "moments": _MOMENTS * trained,
         "average": kept,
-        "buckets": largest if num_ranks > 1 else 0,
     }
 
 

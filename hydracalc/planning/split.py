@@ -7,11 +7,12 @@ from typing import Literal
 
 Source = Literal["model", "simulated", "measured"]
 Scaling = Literal["weak", "strong"]
+Pick = Literal["median", "fastest"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepSplit:
-    """One step on R ranks, averages over them; the four parts add up to its time.
+    """One step on R ranks, averages over them; the five parts add up to its time.
 
     Attributes:
         source: where the numbers come from.
@@ -24,6 +25,9 @@ class StepSplit:
         collective_s: sums over ranks, without waiting for the slowest.
         data_s: waiting for the batch.
         idle_s: waiting for the slowest rank.
+        rest_s: between steps, beside the data: progress, the decision whether to save.
+        cpu_s: processor time of all ranks together; None where nothing was run.
+        cores: of the machine that ran them; with fewer than R, ranks take turns.
     """
 
     source: Source
@@ -36,11 +40,14 @@ class StepSplit:
     collective_s: float
     data_s: float
     idle_s: float
+    rest_s: float = 0.0
+    cpu_s: float | None = None
+    cores: int | None = None
 
     @property
     def step_s(self) -> float:
         """Time of the step."""
-        return self.compute_s + self.collective_s + self.data_s + self.idle_s
+        return self.compute_s + self.collective_s + self.data_s + self.idle_s + self.rest_s
 
     @property
     def structures_per_s(self) -> float:
@@ -63,6 +70,22 @@ def efficiencies(
     first = min(alike, key=lambda row: row.ranks)
     alone = first.structures_per_s / first.ranks
     return [row.structures_per_s / row.ranks / alone for row in rows]
+
+
+def chosen_runs(rows: Iterable[StepSplit], pick: Pick = "median") -> list[StepSplit]:
+    """One of repeated runs, whose parts are those of one real run.
+
+    Args:
+        rows: any, repeated or not.
+        pick: "median" speed, of an even number the slower of the two in the middle; or "fastest",
+            for a machine that others use too: what they do can only add.
+    """
+    found: dict[tuple[str, str, str, str, int], list[StepSplit]] = {}
+    for row in rows:
+        kind = (row.source, row.run, row.layout, row.scaling, row.ranks)
+        found.setdefault(kind, []).append(row)
+    by_speed = (sorted(own, key=lambda row: row.structures_per_s) for own in found.values())
+    return [own[-1 if pick == "fastest" else (len(own) - 1) // 2] for own in by_speed]
 
 
 def series(rows: Iterable[StepSplit]) -> dict[tuple[str, str, str, str], list[StepSplit]]:

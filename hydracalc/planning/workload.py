@@ -1,5 +1,6 @@
 """What is to be trained: the model, and of every branch how much data of which size."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ class BranchLoad:
         atoms_spread: standard deviation of that.
         edges: of a structure, on average.
         share: factor on how often its structures are drawn.
+        most_atoms: of the largest structure; infinity where that is not known.
     """
 
     name: str
@@ -37,6 +39,7 @@ class BranchLoad:
     atoms_spread: float
     edges: float
     share: float = 1.0
+    most_atoms: float = math.inf
 
     @property
     def structure_bytes(self) -> float:
@@ -152,6 +155,7 @@ def _load(name: str, folder: Path, share: float, cutoff: float) -> BranchLoad:
         atoms_spread=float(store.num_atoms.std()),
         edges=_per_atom(edges, [s.num_atoms for s in seen]) * float(store.num_atoms.mean()),
         share=share,
+        most_atoms=float(store.num_atoms.max()),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from planning.costs import CONFIG, make_calibration
+from planning.costs import CONFIG, make_calibration, make_model
 
 from hydracalc.benchmark.clock import Effort
 from hydracalc.errors import DataError
@@ -13,10 +13,9 @@ from hydracalc.planning.calibration import (
     calibrate,
     load_calibration,
     save_calibration,
-    touched,
 )
 from hydracalc.planning.flops import count_flops
-from hydracalc.planning.sizes import ModelSize, build_model
+from hydracalc.planning.sizes import build_model
 
 
 @pytest.fixture(scope="module")
@@ -76,14 +75,23 @@ def test_a_fit_finds_costs_that_differ_by_orders():
     assert _fit(rows, values) == pytest.approx(costs, rel=1e-6)
 
 
-def test_every_branch_present_goes_through_all_that_are_held():
-    size = ModelSize(encoder=100, branch=10)
-    assert touched(size, present=1, held=1) == 110
-    assert touched(size, present=3, held=4) == 100 + 120
-
-
 def test_matrix_products_are_counted():
     """A product of (n, k) and (k, m) is nkm multiplications and as many additions."""
     layer = build_model(CONFIG, 1).branches.energy.layers[0]
     inputs = layer.weight.new_ones(1, 5, 16)
     assert count_flops(lambda: layer(inputs, slice(0, 1))) == 2 * 5 * 16 * 16
+
+
+def test_a_slower_machine_takes_longer_for_everything():
+    costs = make_calibration()
+    slower = costs.scaled(2.0, "as told")
+    assert slower.machine == "made up; all times 2 times, as told"
+    assert slower.flops_per_s == costs.flops_per_s / 2
+    old, new = (
+        make_model(calibration=c).compute(100, 900, present=2, held=3) for c in (costs, slower)
+    )
+    assert new == pytest.approx(2 * old)
+    assert slower.graph_s == 2 * costs.graph_s
+    assert slower.activation_ratio == costs.activation_ratio
+    with pytest.raises(ValueError, match="factor of a calibration is 0"):
+        costs.scaled(0, "never")

@@ -80,3 +80,15 @@ def test_what_cannot_be_is_refused():
         ClockConfig(steps=0)
     with pytest.raises(ValueError, match="'turns' or 'balanced'"):
         ClockConfig(dealing="by hand")
+
+
+def test_no_structure_is_larger_than_the_largest():
+    """One that large on one rank is waited for by all."""
+    model = make_model()
+    branches = tuple(replace(b, atoms_spread=20.0) for b in model.workload.branches)
+    bounded = tuple(replace(b, most_atoms=40.0) for b in branches)
+    free, less = (
+        simulate(replace(model, workload=replace(model.workload, branches=b)), "base", [64])[0]
+        for b in (branches, bounded)
+    )
+    assert less.idle_s < 0.7 * free.idle_s

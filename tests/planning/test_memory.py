@@ -64,17 +64,10 @@ def test_float64_doubles_what_is_trained():
     assert double["weights"] == 2 * single["weights"] - size.buffers(2)
 
 
-def test_one_rank_has_no_buckets():
-    size = measure_size(SHIPPED)
-    assert model_bytes(size, 2, num_ranks=1)["buckets"] == 0
-    assert model_bytes(size, 2, num_ranks=2)["buckets"] == 4 * size.encoder
-    assert model_bytes(size, 100, num_ranks=2)["buckets"] == 400 * size.branch
-
-
-def test_the_peak_has_activations_or_buckets_but_not_both():
+def test_the_peak_has_model_and_activations():
     parts = dict.fromkeys(("weights", "gradients", "moments", "average"), 10)
-    use = MemoryUse(**parts, activations=5, buckets=7, structures=100, neighbors=20)
-    assert (use.model, use.device, use.host) == (40, 47, 120)
+    use = MemoryUse(**parts, activations=5, structures=100, neighbors=20)
+    assert (use.model, use.device, use.host) == (40, 45, 120)
     assert GB == 1e9
 
 

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import pytest
 
-from hydracalc.planning.split import StepSplit, efficiencies, from_lines, series, to_lines
+from hydracalc.planning.split import (
+    StepSplit,
+    chosen_runs,
+    efficiencies,
+    from_lines,
+    series,
+    to_lines,
+)
 
 ROW = StepSplit(
     source="measured",
@@ -24,6 +31,7 @@ SLOWER = replace(ROW, ranks=4, structures=40.0, idle_s=1.1)
 def test_parts_add_up_to_the_step():
     assert ROW.step_s == pytest.approx(1.0)
     assert ROW.structures_per_s == pytest.approx(10.0)
+    assert replace(ROW, rest_s=0.25).step_s == pytest.approx(1.25)
 
 
 def test_efficiency_is_of_the_fewest_ranks():
@@ -58,3 +66,14 @@ def test_series_are_by_what_was_run_in_the_order_of_ranks():
     found = series([SLOWER, replace(ROW, layout="hybrid"), ROW])
     assert found[("measured", "r", "base", "weak")] == [ROW, SLOWER]
     assert len(found) == 2
+
+
+def test_of_repeated_runs_one_is_taken_whole():
+    runs = [replace(ROW, compute_s=each) for each in (0.9, 0.5, 0.6)]
+    assert chosen_runs([*runs, SLOWER]) == [runs[2], SLOWER]
+    assert chosen_runs([*runs, SLOWER], "fastest") == [runs[1], SLOWER]
+    # of an even number the slower one in the middle
+    assert chosen_runs([*runs, replace(ROW, compute_s=0.7)])[0].compute_s == 0.7
+    other = replace(ROW, structures=31.0, compute_s=2.6)
+    # speed counts: a run that takes longer for more is not slower
+    assert chosen_runs([ROW, other, replace(ROW, compute_s=2.6)]) == [ROW]

@@ -34,6 +34,7 @@ def test_shards_are_counted(shards, tmp_path):
     (load,) = found.branches
     edges = [len(neighbor_list(s.positions, s.cell, s.pbc, 5.0).senders) for s in shards[:18]]
     assert (load.num_structures, load.atoms, load.atoms_spread, load.share) == (18, 12.0, 0.0, 2.0)
+    assert load.most_atoms == 12.0
     assert load.edges == pytest.approx(np.mean(edges))
     assert found.max_atoms == recipe.trainer.sampler.max_atoms
 
