@@ -39,7 +39,9 @@ class _Network(NamedTuple):
     @classmethod
     def of(cls, module: torch.nn.Sequential) -> "_Network":
         """The weights of such a network, as they are and transposed."""
-        first, first_bias, second, second_bias = module.parameters()
+        first, first_bias, second, second_bias = (
+            getattr(module[place], name) for place in (0, -1) for name in ("weight", "bias")
+        )
         return cls(first.T, first_bias, second.T, second_bias, first, second)
 
     def __call__(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
