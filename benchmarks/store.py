@@ -1,6 +1,9 @@
-"""Structures a second that each kind of store hands out, and the bytes it copies for that.
+"""Structures a second that each kind of store hands out, and what training waits for them.
 
-    python benchmarks/store.py --structures 20000 --ranks 1,2
+    python benchmarks/store.py rates --structures 20000 --ranks 1,2
+    python benchmarks/store.py data-time shards --ranks 1,2
+
+**rates**: structures a second, and the bytes that a store copies for them.
 
 Structures have ANI-1x's size: 15 atoms with forces, one record about 1.1 kB. All ranks ask at once,
 each for batches of 256 at random. "table" hands out the long arrays of a batch, "structures" an
@@ -11,6 +14,11 @@ see the same machine; the number is the median of the rounds, of the slowest ran
 ranks on one machine share: reads go through its network code and need the other rank's help.
 Structures per second of processor time are those of a machine that does nothing else; a rank that
 waits for the network spends processor time, too.
+
+**data-time**: part of the time of training that the main thread of a rank waits for the next graph,
+which a thread makes ahead. The shipped recipe trains for seconds from a folder of shards with each
+kind of store; "kept" leaves neighbor lists in memory as a recipe does by default, "anew" finds
+those of every batch. Numbers are those that `hydracalc pretrain` writes into metrics.jsonl.
 """
 
 import json
@@ -141,7 +149,7 @@ def copied(store: StructureStore, what: str) -> dict[str, float]:
 def run_ranks(folder: Path, ranks: int, rounds: int, kinds: str, **more: str) -> list[dict]:  # type: ignore[type-arg]
     """Rows of a job of so many ranks."""
     mpiexec = Path(sys.prefix) / "bin" / "mpiexec"
-    own = [sys.executable, __file__, "--folder", str(folder), "--rounds", str(rounds)]
+    own = [sys.executable, __file__, "rates", "--folder", str(folder), "--rounds", str(rounds)]
     done = subprocess.run(
         [mpiexec, "-n", str(ranks), *own, "--kinds", kinds, "--child"],
         capture_output=True,
@@ -154,7 +162,50 @@ def run_ranks(folder: Path, ranks: int, rounds: int, kinds: str, **more: str) ->
     return json.loads(done.stdout)
 
 
-@click.command(help=__doc__)
+def data_time(shards: Path, ranks: int, kind: str, keeps: bool, more: Sequence[str]) -> float:  # noqa: FBT001
+    """Part of the time that a short run of the shipped recipe waits for data."""
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["mtl-all", f"data_dir={shards}", "threads=1", "trainer.training.validate_every=99"]
+        words += [f"store.kind={kind}", f"store.neighbors_GB={0.5 if keeps else 0}", *more]
+        start = [str(Path(sys.prefix) / "bin" / "mpiexec"), "-n", str(ranks)] if ranks > 1 else []
+        done = subprocess.run(
+            [*start, sys.executable, "-m", "hydracalc", "pretrain", *words, "-o", folder],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        if done.returncode:
+            raise SystemExit(done.stderr)
+        lines = (Path(folder) / "metrics.jsonl").read_text().splitlines()
+    epochs = [record["data"] for record in map(json.loads, lines) if "data" in record]
+    return float(np.mean(epochs))
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Two measurements."""
+
+
+@main.command("data-time")
+@click.argument("shards", type=click.Path(path_type=Path))
+@click.argument("more", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option("--ranks", default="1,2", help="Numbers of processes.")
+@click.option("--seconds", default=12.0, help="Of training in each case.")
+def show_data_time(shards: Path, more: tuple[str, ...], ranks: str, seconds: float) -> None:
+    """Part of training that waits for data, with SHARDS of all branches of the recipe mtl-all."""
+    table = Table("ranks", "store", "neighbor lists", "waiting for data", box=None)
+    for number in map(int, ranks.split(",")):
+        kinds = ["local", "shared", "mapped"] + (["rma"] if number > 1 else [])
+        for kind in kinds:
+            for keeps in (True, False):
+                own = [f"trainer.training.max_minutes={seconds / 60}", *more]
+                part = data_time(shards, number, kind, keeps, own)
+                table.add_row(str(number), kind, "kept" if keeps else "anew", f"{100 * part:.2f} %")
+    Console(width=130).print(table)
+
+
+@main.command("rates")
 @click.option("--structures", default=20_000, help="In the generated shards.")
 @click.option("--ranks", default="1,2", help="Numbers of processes.")
 @click.option("--rounds", default=5)
@@ -162,7 +213,7 @@ def run_ranks(folder: Path, ranks: int, rounds: int, kinds: str, **more: str) ->
 @click.option("--kinds", default="", hidden=True)
 @click.option("--child", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(  # noqa: PLR0913  # one for each option
+def show_rates(  # noqa: PLR0913  # one for each option
     structures: int,
     ranks: str,
     rounds: int,

@@ -26,7 +26,7 @@ from hydracalc.errors import DataError, unknown
 from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.encoders import OPTIONS
-from hydracalc.models.hydra import HydraConfig, HydraModel
+from hydracalc.models.hydra import TABLES, HydraConfig, HydraModel
 from hydracalc.models.precision import PRECISIONS
 from hydracalc.models.weighting import BranchWeighting, WeightingConfig
 
@@ -35,9 +35,6 @@ SUFFIX = ".safetensors"
 
 # types that weights may be stored in: older versions also wrote bfloat16
 _STORED = ("bfloat16", "float32", "float64")
-
-# tables that a header states in readable form; the model builds them from there
-_TABLES = ("branches.references.values", "branches.scales.values")
 
 
 def save_checkpoint(path: Path | str, model: HydraModel, *, provenance: Mapping[str, Any]) -> str:
@@ -100,7 +97,7 @@ def load_checkpoint(
         )
     stored = _stored_dtype(card["header"], path)
     model.precision = stored if dtype == "auto" else dtype
-    tables = {name: tensor for name, tensor in model.state_dict().items() if name in _TABLES}
+    tables = {name: tensor for name, tensor in model.state_dict().items() if name in TABLES}
     try:
         model.load_state_dict(tensors | tables, strict=True)
     except RuntimeError as error:
@@ -125,17 +122,18 @@ def read_header(path: Path | str) -> dict[str, Any]:
 
 
 def _weights(model: HydraModel) -> dict[str, Tensor]:
-    """Tensors of the file by name: the state of the model without the tables of the header."""
+    """Tensors of the file by name: the state without the tables that the header states."""
     state = model.state_dict()
     return {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in state.items()
-        if name not in _TABLES
+        if name not in TABLES
     }
 
 
 def _card(model: HydraModel, provenance: Mapping[str, Any]) -> dict[str, Any]:
     weighting = model.weighting
+    default = {} if model.default_branch is None else {"default_branch": model.default_branch}
     return {
         "format_version": FORMAT_VERSION,
         "hydracalc_version": version("hydracalc"),
@@ -145,6 +143,7 @@ def _card(model: HydraModel, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "branches": [_branch_to_json(spec) for spec in model.branch_specs],
         "weighting": None if weighting is None else asdict(weighting.config),
         "provenance": dict(provenance),
+        **default,
     }
 
 
@@ -206,7 +205,11 @@ def _build(header: Mapping[str, Any], path: Path) -> HydraModel:
                 if weighting is None
                 else BranchWeighting(len(branches), WeightingConfig(**weighting))
             )
-            return HydraModel(config, branches, weighting=network)
+            model = HydraModel(config, branches, weighting=network)
+        model.default_branch = header.get("default_branch")
+        if model.default_branch not in (None, *model.branch_names):
+            raise ValueError(f"default branch {model.default_branch!r} is none of the model's")
+        return model
     except (KeyError, TypeError, ValueError, ValidationError) as error:
         raise DataError(f"{path}: the header does not describe a model: {error!r}") from None
 

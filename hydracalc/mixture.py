@@ -104,8 +104,9 @@ def choose(model: HydraModel, branch: BranchChoice) -> Mixture:
 
     Args:
         model: whose branches.
-        branch: None (composition decides where the model has a trained weighting, else its only
-            branch), "auto", a name, or weights by name with sum 1.
+        branch: None (the model's default branch if it has one; else composition decides where it
+            has a trained weighting, else its only branch), "auto", a name, or weights by name with
+            sum 1.
 
     Raises:
         ValueError: no such branch, weights that are negative or do not add up to 1, "auto" without
@@ -119,6 +120,7 @@ def choose(model: HydraModel, branch: BranchChoice) -> Mixture:
 def _weights(model: HydraModel, branch: BranchChoice) -> np.ndarray | None:
     """Weight of each branch, (B,), or None for "auto"."""
     names = model.branch_names
+    branch = model.default_branch if branch is None else branch
     if branch is None:
         if model.weighting is None and len(names) > 1:
             raise ValueError(f"this model has several branches; name one of {list(names)}")

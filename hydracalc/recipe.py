@@ -9,15 +9,18 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from hydracalc.errors import unknown
 from hydracalc.models.hydra import HydraConfig
 from hydracalc.parallel.mesh import MeshConfig
-from hydracalc.training.loop import TrainerConfig
+from hydracalc.store.choice import StoreConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.weighting.fit import WeightingFitConfig
+
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +63,7 @@ class Recipe:
         trainer: training, schedule, loss, sampler and ema.
         weighting: how the weights of "auto" are trained.
         mesh: how branches are laid out over ranks; one process has them all.
+        store: where their structures are kept meanwhile; it changes nothing of the result.
     """
 
     name: str
@@ -72,6 +76,7 @@ class Recipe:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     weighting: WeightingFitConfig = field(default_factory=WeightingFitConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
 
     def __post_init__(self) -> None:
         names = [branch.name for branch in self.branches]
@@ -93,14 +98,29 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         ValueError: there is no such recipe, it is no TOML, or a key or value is wrong.
     """
-    source = find_recipe(path)
+    return load_settings(Recipe, find_recipe(path), overrides)
+
+
+def load_settings(kind: type[Settings], path: Path | None, overrides: Sequence[str]) -> Settings:
+    """Settings of a dataclass: those of a TOML file, changed by overrides; others as by default.
+
+    Args:
+        kind: the dataclass.
+        path: of the file; None is all by default.
+        overrides: "section.key=value", the value as TOML writes it (text needs no quotes).
+
+    Raises:
+        ValueError: there is no such file, it is no TOML, or a key or value is wrong.
+    """
     try:
-        table = tomllib.loads(source.read_text())
+        table = tomllib.loads(path.read_text()) if path is not None else {}
+    except FileNotFoundError:
+        raise ValueError(f"{path}: there is no such file") from None
     except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"recipe {source}: {error}") from None
+        raise ValueError(f"recipe {path}: {error}") from None
     for override in overrides:
         _override(table, override)
-    return parse_recipe(table, str(source))
+    return _parsed(kind, table, "settings" if path is None else str(path))
 
 
 def parse_recipe(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
@@ -109,9 +129,13 @@ def parse_recipe(table: Mapping[str, Any], source: str = "recipe") -> Recipe:
     Raises:
         ValueError: a key is unknown (the nearest is offered) or a value is not allowed.
     """
-    _check_keys(table, Recipe, "")
+    return _parsed(Recipe, table, source)
+
+
+def _parsed(kind: type[Settings], table: Mapping[str, Any], source: str) -> Settings:
+    _check_keys(table, kind, "")
     try:
-        return TypeAdapter(Recipe).validate_python(dict(table))
+        return TypeAdapter(kind).validate_python(dict(table))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "recipe"
@@ -209,7 +233,7 @@ def _recipes_folder() -> Path:
 
 
 # what a resumed run may change: nothing that decides its weights
-_FREE = ("name", "data_dir", "threads", "mesh", "weighting")
+_FREE = ("name", "data_dir", "threads", "mesh", "store", "weighting")
 
 
 def refuse_changes(begun: Recipe, given: Recipe) -> None:

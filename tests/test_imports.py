@@ -23,8 +23,8 @@ LAYERS = (
     "training weighting mixture support predictor moving",
     "calculator recipe simulation",
     "run",
-    "validation benchmark",
-    "planning",
+    "validation exam benchmark screening",
+    "planning finetuning",
     "cli",
     "__main__",
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hydracalc.recipe import find_recipe, load_recipe, parse_recipe, to_toml
+from hydracalc.recipe import find_recipe, load_recipe, parse_recipe, refuse_changes, to_toml
 
 TEXT = """
 name = "toy"
@@ -134,3 +134,31 @@ def test_shipped_recipes_are_found_by_name_and_valid():
     assert find_recipe("mtl-all.toml").is_file()
     with pytest.raises(ValueError, match="unknown recipe 'mtl-al'; did you mean 'mtl-all'"):
         find_recipe("mtl-al")
+
+
+def test_where_structures_are_kept_is_read_written_and_free_to_change(recipe_file, tmp_path):
+    words = ["store.kind=rma", "store.width=4", "store.memory_GB=20", "store.folder=/scratch"]
+    recipe, plain = load_recipe(recipe_file, words), load_recipe(recipe_file)
+    assert (plain.store.kind, plain.store.memory_GB) == ("auto", None)
+    assert (recipe.store.kind, recipe.store.width, recipe.store.memory_GB) == ("rma", 4, 20.0)
+    written = tmp_path / "written.toml"
+    written.write_text(to_toml(recipe))
+    assert load_recipe(written) == recipe
+    refuse_changes(plain, recipe)  # it decides nothing of the weights
+    with pytest.raises(ValueError, match="seed was 0, is 1"):
+        refuse_changes(plain, load_recipe(recipe_file, ["seed=1"]))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("store.kind=share", "unknown store kind 'share'; did you mean 'shared'"),
+        ("store.widht=2", "store.width"),
+        ("store.width=-1", "store width is -1"),
+        ("store.neighbors_GB=-1", "neighbors_GB is -1"),
+        ("store.timeout_s=soon", "store.timeout_s"),
+    ],
+)
+def test_a_wrong_store_is_refused_by_name(recipe_file, word, message):
+    with pytest.raises(ValueError, match=message):
+        load_recipe(recipe_file, [word])

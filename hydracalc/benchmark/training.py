@@ -14,7 +14,8 @@ from hydracalc.graphs.collate import collate
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.structure import AtomicStructure
-from hydracalc.training.loop import BranchShare, Trainer, TrainerConfig
+from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.loop import Trainer
 from hydracalc.training.sampler import TrainingSet
 
 BRANCH = "bench"

@@ -15,8 +15,10 @@ from hydracalc.errors import unknown
 # where each command is defined; its module is imported when the command is needed
 COMMANDS = {
     "bench": "hydracalc.cli.bench:bench",
+    "check": "hydracalc.cli.exam:check_command",
     "data": "hydracalc.cli.data:data",
     "eval": "hydracalc.cli.evaluate:evaluate",
+    "finetune": "hydracalc.cli.finetune:finetune",
     "info": "hydracalc.cli.info:info",
     "md": "hydracalc.cli.simulate:md",
     "models": "hydracalc.cli.models:models",
@@ -24,6 +26,8 @@ COMMANDS = {
     "predict": "hydracalc.cli.simulate:predict",
     "pretrain": "hydracalc.cli.train:pretrain",
     "relax": "hydracalc.cli.simulate:relax",
+    "screen": "hydracalc.cli.screen:screen",
+    "transfer": "hydracalc.cli.transfer:transfer",
     "weight": "hydracalc.cli.train:weight",
 }
 

@@ -52,6 +52,7 @@ def pretrain(
             folder,
             resume=resume is not None,
             is_ending=lambda: ending.heard is not None,
+            device=launch.device,
         )
         if launch.is_root and path is not None:
             click.echo(f"model: {path}")

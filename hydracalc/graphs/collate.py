@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from hydracalc.errors import unknown
 from hydracalc.graphs.graph import AtomicGraph
@@ -43,21 +42,45 @@ def collate(
     num_atoms = np.array([len(structure.atomic_numbers) for structure in structures])
     if not num_atoms.all():
         raise ValueError(f"structure {_name(structures[int(np.argmin(num_atoms))])} has no atoms")
-    first_atoms = np.repeat(np.cumsum(num_atoms) - num_atoms, [len(each) for each in edges])
-    shifts = np.concatenate([each.cell_shifts for each in edges]).astype(np.float64)
-    return AtomicGraph(
-        **_geometry(structures),
-        **_labels(structures, num_atoms),
-        structure_index=torch.from_numpy(np.repeat(np.arange(len(structures)), num_atoms)),
-        senders=torch.from_numpy(np.concatenate([each.senders for each in edges]) + first_atoms),
-        receivers=torch.from_numpy(
-            np.concatenate([each.receivers for each in edges]) + first_atoms
-        ),
-        cell_shifts=torch.from_numpy(shifts),
+    return graph_of(
+        {**_geometry(structures), **_labels(structures, num_atoms)},
+        num_atoms,
         cutoff=cutoff,
         branch_index=_branch_index(structures, branches),
+        edges=edges,
         names=tuple(structure.source for structure in structures),
     )
+
+
+def graph_of(
+    arrays: Mapping[str, np.ndarray],
+    num_atoms: np.ndarray,
+    *,
+    cutoff: float,
+    branch_index: np.ndarray,
+    edges: Sequence[Edges],
+    names: tuple[str, ...],
+) -> AtomicGraph:
+    """The graph of structures whose arrays are end to end already.
+
+    Args:
+        arrays: every field of the field table, writable; labels that are absent are NaN.
+        num_atoms: of each structure, (S,).
+        cutoff: of the neighbor lists, Angstrom.
+        branch_index: of each structure, int64, (S,).
+        edges: neighbor list of each structure, with integers of any size.
+        names: of the structures, for messages.
+    """
+    first_atoms = np.repeat(np.cumsum(num_atoms) - num_atoms, [len(each) for each in edges])
+    made = {
+        "structure_index": np.repeat(np.arange(len(num_atoms)), num_atoms),
+        "senders": np.concatenate([each.senders for each in edges]) + first_atoms,
+        "receivers": np.concatenate([each.receivers for each in edges]) + first_atoms,
+        "cell_shifts": np.concatenate([each.cell_shifts for each in edges]).astype(np.float64),
+        "branch_index": branch_index,
+    }
+    tensors = {name: torch.from_numpy(array) for name, array in {**arrays, **made}.items()}
+    return AtomicGraph(**tensors, cutoff=cutoff, names=names)
 
 
 def _name(structure: AtomicStructure) -> str:
@@ -71,8 +94,8 @@ def _edges(structure: AtomicStructure, cutoff: float) -> Edges:
         raise ValueError(f"structure {_name(structure)}: {error}") from None
 
 
-def _geometry(structures: Sequence[AtomicStructure]) -> dict[str, Tensor]:
-    arrays = {
+def _geometry(structures: Sequence[AtomicStructure]) -> dict[str, np.ndarray]:
+    return {
         "atomic_numbers": np.concatenate([each.atomic_numbers for each in structures]),
         "positions": np.concatenate([each.positions for each in structures]),
         "cell": np.stack([each.cell for each in structures]),
@@ -82,12 +105,11 @@ def _geometry(structures: Sequence[AtomicStructure]) -> dict[str, Tensor]:
             [each.spin_multiplicity for each in structures], dtype=np.int64
         ),
     }
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _labels(structures: Sequence[AtomicStructure], num_atoms: np.ndarray) -> dict[str, Tensor]:
+def _labels(structures: Sequence[AtomicStructure], num_atoms: np.ndarray) -> dict[str, np.ndarray]:
     nothing = np.full((int(num_atoms.max()), 3), np.nan)
-    arrays = {
+    return {
         "energy": np.array([np.nan if each.energy is None else each.energy for each in structures]),
         "forces": np.concatenate(
             [
@@ -99,16 +121,15 @@ def _labels(structures: Sequence[AtomicStructure], num_atoms: np.ndarray) -> dic
             [np.full((3, 3), np.nan) if each.stress is None else each.stress for each in structures]
         ),
     }
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _branch_index(
     structures: Sequence[AtomicStructure], branches: Mapping[str, int] | None
-) -> Tensor:
+) -> np.ndarray:
     if branches is None:
-        return torch.full((len(structures),), -1, dtype=torch.int64)
+        return np.full(len(structures), -1, dtype=np.int64)
     for structure in structures:
         if structure.branch not in branches:
             message = unknown("branch", structure.branch, branches)
             raise ValueError(f"structure {_name(structure)}: {message}")
-    return torch.tensor([branches[each.branch] for each in structures], dtype=torch.int64)
+    return np.array([branches[each.branch] for each in structures], dtype=np.int64)

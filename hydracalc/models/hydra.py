@@ -18,6 +18,9 @@ from hydracalc.models.prediction import Prediction
 from hydracalc.models.repulsion import Repulsion
 from hydracalc.models.weighting import BranchWeighting, composition_features
 
+# tables that follow from what the branches are
+TABLES = ("branches.references.values", "branches.scales.values")
+
 
 @dataclass(frozen=True, kw_only=True)
 class HydraConfig(EncoderChoice):
@@ -50,6 +53,10 @@ class HydraModel(nn.Module):
         branches: what each branch is; B of them.
         weighting: network that weighs branches by composition, if one is trained.
 
+    Attributes:
+        default_branch: that answers where none is named; None leaves it to the weighting, or to the
+            only branch.
+
     Raises:
         ValueError: no branch, or two of one name.
     """
@@ -77,21 +84,27 @@ class HydraModel(nn.Module):
         )
         self.repulsion = Repulsion() if config.repulsion else None
         self.weighting = weighting
+        self.default_branch: str | None = None
         self._precision = "float32"
 
-    def with_branches(self, indices: Sequence[int]) -> "HydraModel":
+    def with_branches(
+        self, indices: Sequence[int], specs: Sequence[BranchSpec] | None = None
+    ) -> "HydraModel":
         """A model of some of the branches, its weights copies of this one's.
 
         Args:
-            indices: of the branches, in the order the new model has them.
+            indices: of the branches, in the order the new model has them; one may come twice.
+            specs: what the new model's branches are; None leaves it as it is.
         """
-        part = HydraModel(self.config, [self.branch_specs[index] for index in indices])
+        named = specs or [self.branch_specs[index] for index in indices]
+        part = HydraModel(self.config, named)
         chosen = {
             name: tensor[list(indices)] if name.startswith("branches.") else tensor
             for name, tensor in self.state_dict().items()
-            if not name.startswith("weighting.")
+            if not name.startswith("weighting.") and name not in TABLES
         }
-        part.load_state_dict(chosen)
+        tables = {name: tensor for name, tensor in part.state_dict().items() if name in TABLES}
+        part.load_state_dict(chosen | tables)
         part.precision = self.precision
         return part
 
@@ -238,18 +251,10 @@ class HydraModel(nn.Module):
     ) -> _AtomEnergies:
         """Energies of atoms, each by the branch of its structure."""
         branch_of_atom = graph.branch_index.index_select(0, graph.structure_index)  # (N,)
-        parts, places = [], []
         self.check_branches(graph)
-        for branch in torch.unique(graph.branch_index).tolist():
-            atoms = (branch_of_atom == branch).nonzero()[:, 0]
-            own = replace(features, scalars=features.scalars.index_select(0, atoms))
-            one = slice(branch, branch + 1)
-            found = self.branches.interaction_energies(own, isolated, element_index[atoms], one)
-            parts.append(found[0])
-            places.append(atoms)
-        order = torch.cat(places) if places else element_index
-        energies = torch.cat(parts) if parts else features.scalars.new_zeros(0)
-        energies = torch.zeros_like(energies).index_add(0, order, energies)
+        energies = self.branches.own_interaction_energies(
+            features, isolated, element_index, branch_of_atom
+        )
         energies = energies.to(torch.float64) + self._repulsion(graph)
         reference = self.branches.references.values[branch_of_atom, graph.atomic_numbers]
         self._check_supported(graph, reference, branch_of_atom)

@@ -1,32 +1,39 @@
 """Pretraining, from shards to a model file: the order of everything else follows from this file."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.distributed as dist
 
 from hydracalc.checkpoint import save_checkpoint
+from hydracalc.graphs.neighbor_cache import NeighborCache
 from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh, lay_out
-from hydracalc.recipe import BranchRecipe, Recipe, load_recipe, refuse_changes, to_toml
+from hydracalc.recipe import Recipe, load_recipe, refuse_changes, to_toml
+from hydracalc.run.branch_shards import BranchShards, own_rows, stores_of
 from hydracalc.shards.alignment import Alignment, align, collect_energies
 from hydracalc.shards.manifest import Manifest
-from hydracalc.shards.reader import Shards, open_shards
-from hydracalc.store.store import StructureStore, open_store
-from hydracalc.structure import AtomicStructure
-from hydracalc.training.loop import BranchShare, Surroundings, Trainer
+from hydracalc.shards.reader import Shards
+from hydracalc.shards.table import SPLITS
+from hydracalc.store.choice import StoreConfig, resolve
+from hydracalc.store.contents import Contents, contents_of
+from hydracalc.store.places import Place
+from hydracalc.store.standing import place_among
+from hydracalc.store.store import StructureStore
+from hydracalc.training.config import BranchShare
+from hydracalc.training.loop import Surroundings, Trainer
 from hydracalc.training.metrics import evaluate
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.structure_set import StructureSet
 
 logger = logging.getLogger("hydracalc.run")
 
-SPLITS = ("train", "val", "test")
+# held by the ranks while they train; test structures are opened when they are needed
+TRAINED_WITH = ("train", "val")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,16 +45,25 @@ class PretrainPlan:
         specs: the branches.
         model: with its first, random weights.
         mesh: this rank among the others.
-        structures: by split; of the branches of this rank's group, test ones of all on the root.
-        manifests: of the shards of each branch.
+        shards: of all branches.
+        place: this process among the ranks of its group.
+        store: where the group's structures are kept while it trains.
+        has_stress: whether structures of the group's branches are labelled with it, by split.
     """
 
     recipe: Recipe
     specs: tuple[BranchSpec, ...]
     model: HydraModel
     mesh: BranchMesh
-    structures: dict[str, list[AtomicStructure]]
-    manifests: tuple[Manifest, ...]
+    shards: BranchShards
+    place: Place
+    store: StoreConfig
+    has_stress: dict[str, bool]
+
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """Of the shards of each branch."""
+        return self.shards.manifests
 
     def summary(self) -> list[dict[str, object]]:
         """One row a branch: structures in each split, elements, level of theory."""
@@ -76,26 +92,26 @@ def plan(recipe: Recipe) -> PretrainPlan:
         ValueError: shards are missing or of another branch, or there are too few ranks.
         DataError: shards are damaged.
     """
-    opened = [_opened(recipe, branch) for branch in recipe.branches]
-    sizes = [_work(s, b, recipe) for s, b in zip(opened, recipe.branches, strict=True)]
-    size = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    mesh = BranchMesh(lay_out(sizes, size, recipe.mesh))
-    structures: dict[str, list[AtomicStructure]] = {split: [] for split in SPLITS}
-    own = {}
-    for index, shards in enumerate(opened):
-        is_own = index in mesh.group.branches
-        for split in SPLITS:
-            if is_own or (split == "test" and mesh.is_root):
-                store = open_store(shards, split)
-                fetched = store.fetch(np.arange(len(store)))
-                structures[split] += fetched
-                if split == "train":
-                    own[index] = branch_spec(store, fetched)
-    told = {index: spec for part in mesh.all_gather(own) for index, spec in part.items()}
-    specs = [told[index] for index in range(len(opened))]
+    limit = recipe.store.timeout_s
+    is_started = dist.is_available() and dist.is_initialized()
+    size = dist.get_world_size() if is_started else 1
+    world = place_among([range(size)], timeout_s=limit)
+    shards = BranchShards(recipe, world)
+    mesh = BranchMesh(lay_out(shards.work(), size, recipe.mesh))
+    place = world
+    if len(mesh.groups) > 1:
+        place = place_among([group.ranks for group in mesh.groups], timeout_s=limit)
+    own = shards.each(mesh.group.branches)
+    contents = [contents_of(each, place) for each in own]
+    found = {
+        index: branch_spec(each, some["train"])
+        for index, each, some in zip(mesh.group.branches, own, contents, strict=True)
+    }
+    told = mesh.all_gather(found if mesh.is_first else {})
+    specs = [spec for _, spec in sorted((n, s) for part in told for n, s in part.items())]
     if recipe.references == "aligned":
-        aligned = mesh.share(align(list(map(collect_energies, opened))) if mesh.is_root else None)
-        specs = _aligned(specs, aligned)
+        energies = map(collect_energies, shards.each(range(len(specs)))) if mesh.is_root else ()
+        specs = _aligned(specs, mesh.share(align(list(energies)) if mesh.is_root else None))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = HydraModel(recipe.model, specs)
@@ -104,42 +120,22 @@ def plan(recipe: Recipe) -> PretrainPlan:
         specs=tuple(specs),
         model=model,
         mesh=mesh,
-        structures=structures,
-        manifests=tuple(shards.manifest for shards in opened),
+        shards=shards,
+        place=place,
+        store=resolve(recipe.store, own, place, splits=TRAINED_WITH, world=world),
+        has_stress={s: any(each[s].has_stress for each in contents) for s in TRAINED_WITH},
     )
 
 
-def _work(shards: Shards, branch: BranchRecipe, recipe: Recipe) -> float:
-    """Atoms of a branch that an epoch draws, in a unit common to all branches."""
-    num_atoms = shards.num_atoms[shards.splits == 0]
-    share = branch.share * len(num_atoms) ** recipe.trainer.sampler.alpha
-    return float(share * num_atoms.mean())
-
-
-def _opened(recipe: Recipe, branch: BranchRecipe) -> Shards:
-    """Shards of a branch.
-
-    Raises:
-        ValueError: they are of another branch, or have nothing to train.
-    """
-    path = recipe.shards_of(branch)
-    shards = open_shards(path)
-    if shards.branch != branch.name:
-        raise ValueError(f"branch {branch.name!r}: {path} holds {shards.branch!r}")
-    if not (shards.splits == 0).any():
-        raise ValueError(f"branch {branch.name!r} has no training structures")
-    return shards
-
-
-def branch_spec(store: StructureStore, structures: Sequence[AtomicStructure]) -> BranchSpec:
+def branch_spec(shards: Shards, contents: Contents) -> BranchSpec:
     """A branch of a dataset: references as its shards state them, charges and spins it has."""
     return BranchSpec(
-        name=store.branch,
-        card=store.card,
-        references=store.references,
-        num_structures=len(structures),
-        charges=tuple(sorted({s.total_charge for s in structures})),
-        spin_multiplicities=tuple(sorted({s.spin_multiplicity for s in structures})),
+        name=shards.branch,
+        card=shards.card,
+        references=shards.references,
+        num_structures=shards.manifest.num_structures["train"],
+        charges=contents.charges,
+        spin_multiplicities=contents.spin_multiplicities,
     )
 
 
@@ -157,6 +153,7 @@ def pretrain(
     *,
     resume: bool = False,
     is_ending: Callable[[], bool] = lambda: False,
+    device: str = "cpu",
 ) -> Path | None:
     """Train all branches of a recipe, on this process or with the others that were started.
 
@@ -167,6 +164,7 @@ def pretrain(
         folder: of the run: recipe.toml, metrics.jsonl, state.safetensors, model.safetensors.
         resume: go on from the folder's state, whatever number of ranks wrote it.
         is_ending: asked between steps; true in any rank lets all save and end.
+        device: that this process computes on.
 
     Returns:
         Path of the model file, its card holding the errors on each branch's own test split; None
@@ -178,15 +176,18 @@ def pretrain(
         DataError: shards or state are damaged, or a loss is not finite.
     """
     planned = plan(recipe)
-    mesh = planned.mesh
+    mesh, shards = planned.mesh, planned.shards
     surroundings = Surroundings(folder=folder, mesh=mesh, is_ending=is_ending)
-    trainer = _trainer(planned, surroundings)
-    if mesh.is_root:
-        _begin(recipe, folder, trainer, resume=resume)
-    mesh.share(None)  # the others wait for it
-    if resume:
-        trainer.resume()
-    trainer.run()
+    own = shards.each(mesh.group.branches)
+    with stores_of(own, TRAINED_WITH, planned.store, planned.place) as stores:
+        shards.close()
+        trainer = _trainer(planned, stores, surroundings, device)
+        if mesh.is_root:
+            _begin(recipe, folder, trainer, resume=resume)
+        mesh.share(None)  # the others wait for it
+        if resume:
+            trainer.resume()
+        trainer.run()
     if trainer.was_ended:
         logger.info("state saved in %s; resume it to go on", folder)
         return None
@@ -195,7 +196,8 @@ def pretrain(
     if model is not None:
         # errors in the card are those of the file, which is read in the type of its weights
         model.precision = precision.of_weights(model.dtype)
-        model = with_test_metrics(model, planned.structures["test"])
+        model = model.to(device)
+        model = with_test_metrics(model, shards.each(range(len(planned.specs))), recipe.store)
         save_checkpoint(path, model, provenance=_provenance(planned, trainer))
         logger.info("model written to %s", path)
     mesh.share(None)  # all wait until it is there
@@ -218,38 +220,67 @@ def _begin(recipe: Recipe, folder: Path, trainer: Trainer, *, resume: bool) -> N
         written.write_text(to_toml(recipe))
 
 
-def with_test_metrics(model: HydraModel, structures: Sequence[AtomicStructure]) -> HydraModel:
-    """The model with the errors on these structures in the cards of their branches."""
-    if structures:
-        data = TrainingSet(structures, branch_names=model.branch_names, cutoff=model.config.cutoff)
-        metrics = evaluate(model, data)
-        counts = {n: sum(s.branch == n for s in structures) for n in model.branch_names}
-        model.branch_specs = tuple(
-            replace(
-                spec,
-                metrics={f"test_{k}": v for k, v in metrics[spec.name].items()}
-                | {"test_structures": counts[spec.name]},
-            )
-            for spec in model.branch_specs
+def with_test_metrics(
+    model: HydraModel, datasets: Sequence[Shards], config: StoreConfig
+) -> HydraModel:
+    """The model with the errors on test structures in the cards of their branches.
+
+    Args:
+        model: with a branch for each dataset.
+        datasets: open.
+        config: how much memory there is; this process alone holds the structures.
+    """
+    alone, splits = Place(), ("test",)
+    config = resolve(replace(config, kind="auto", width=0), datasets, alone, splits=splits)
+    with stores_of(datasets, splits, config, alone) as stores:
+        counts = {store.branch: len(store) for store in stores["test"]}
+        if not any(counts.values()):
+            return model
+        data = StructureSet(
+            stores["test"],
+            branch_names=model.branch_names,
+            neighbors=NeighborCache(model.config.cutoff, 0),  # each is used once
+            has_stress=any(contents_of(each)["test"].has_stress for each in datasets),
         )
+        metrics = evaluate(model, data)
+    model.branch_specs = tuple(
+        replace(
+            spec,
+            metrics={f"test_{k}": v for k, v in metrics[spec.name].items()}
+            | {"test_structures": counts.get(spec.name, 0)},
+        )
+        for spec in model.branch_specs
+    )
     return model
 
 
-def _trainer(planned: PretrainPlan, surroundings: Surroundings) -> Trainer:
-    recipe, mesh = planned.recipe, planned.mesh
+def _trainer(
+    planned: PretrainPlan,
+    stores: Mapping[str, Sequence[StructureStore]],
+    surroundings: Surroundings,
+    device: str,
+) -> Trainer:
+    recipe, mesh, place = planned.recipe, planned.mesh, planned.place
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     model = planned.model
     if len(mesh.groups) > 1:
         model = model.with_branches(mesh.group.branches)
-    validation = planned.structures["val"][mesh.rank - mesh.group.ranks[0] :: len(mesh.group.ranks)]
     sets = {
-        split: TrainingSet(structures, branch_names=model.branch_names, cutoff=model.config.cutoff)
-        for split, structures in (("train", planned.structures["train"]), ("val", validation))
-        if structures
+        split: StructureSet(
+            stores[split],
+            branch_names=model.branch_names,
+            neighbors=NeighborCache(model.config.cutoff, recipe.store.neighbors_GB * 1e9),
+            has_stress=planned.has_stress[split],
+            rows=rows,
+            place=place if rows is None else None,
+        )
+        # every rank trains on any structure of its group, and validates on a share of them
+        for split, rows in (("train", None), ("val", own_rows(stores["val"], place)))
+        if rows is None or len(rows)
     }
     return Trainer(
-        model,
+        model.to(device),
         sets["train"],
         validation=sets.get("val"),
         branches=[BranchShare(weight=b.weight, share=b.share) for b in recipe.branches],

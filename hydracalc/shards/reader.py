@@ -119,6 +119,16 @@ class Shards:
         for number, shard in enumerate(self.manifest.shards):
             yield self._read_rows(number, np.arange(shard.num_structures))
 
+    def columns(self, number: int, names: Sequence[str]) -> dict[str, np.ndarray]:
+        """Some fields of all structures of one shard, and nothing else of them.
+
+        Args:
+            number: of the shard in the manifest.
+            names: fields that are not per atom, or `shards.table.SPLIT`.
+        """
+        types = {SPLIT: "int8", **{field.name: field.dtype for field in PER_STRUCTURE}}
+        return {name: self._file(number).read(name, types[name]) for name in names}
+
     def _checked(self, indices: Sequence[int] | np.ndarray) -> np.ndarray:
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]

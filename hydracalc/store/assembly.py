@@ -92,10 +92,11 @@ def structures_at(
         else:
             make = partial(_copied if copies else _viewed, block, starts, num_atoms, part)
         columns[part.name] = _labels(part.name, numbers[first], make)
-    first = starts + FIXED_BYTES + BYTES_PER_ATOM * num_atoms
-    for number, name in enumerate(TEXTS):
-        columns[name] = _texts(block, first, header[:, 1 + number])
-        first = first + header[:, 1 + number]
+    lengths = header[:, 1:]
+    behind = starts + FIXED_BYTES + BYTES_PER_ATOM * num_atoms
+    joined = block[ragged(behind, lengths.sum(axis=1))]
+    texts = _pieces(joined, lengths.reshape(-1))  # those of one structure, then of the next
+    columns |= {name: texts[number :: len(TEXTS)] for number, name in enumerate(TEXTS)}
     splits = block.view("int8")[PARTS[SPLIT].first(starts, num_atoms)]
     return _assembled(branch, columns, splits)
 
@@ -120,7 +121,10 @@ def _copied(
     values = block.view(part.dtype)[places(part, starts, num_atoms)]
     values.flags.writeable = False
     if not part.is_per_atom:
-        return list(values.reshape(-1, *part.shape))
+        rows = values.reshape(-1, *part.shape)
+        # what all have in common, as the open directions of molecules, is there once
+        is_common = len(rows) > 0 and (rows == rows[0]).all()
+        return [rows[0]] * len(rows) if is_common else list(rows)
     bounds = offsets_of(num_atoms)
     return _cut(values.reshape(-1, *part.shape), bounds[:-1], bounds[1:])
 
@@ -150,7 +154,12 @@ def _picked(array: np.ndarray, rows: np.ndarray) -> list[np.ndarray]:
 
 def _texts(data: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> list[str]:
     """Texts that lie in UTF-8 at the given places."""
-    joined = data[ragged(starts, lengths)].tobytes()
+    return _pieces(data[ragged(starts, lengths)], lengths)
+
+
+def _pieces(data: np.ndarray, lengths: np.ndarray) -> list[str]:
+    """Texts that lie in UTF-8 one after the other."""
+    joined = data.tobytes()
     bounds = offsets_of(lengths).tolist()
     pairs = zip(bounds[:-1], bounds[1:], strict=True)
     if joined.isascii():  # a character is a byte

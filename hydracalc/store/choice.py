@@ -5,18 +5,20 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from hydracalc.errors import unknown
-from hydracalc.shards.reader import Shards
+from hydracalc.shards.table import SPLITS, split_index
 from hydracalc.store.places import Place
+
+if TYPE_CHECKING:  # brings ADIOS2, which whoever reads a recipe does not need
+    from hydracalc.shards.reader import Shards
 
 logger = logging.getLogger("hydracalc.store")
 
 KINDS = ("auto", "local", "shared", "rma", "mapped")
-NO_MPI = (
-    "store kind 'rma' reads memory of other ranks through MPI, which did not start this process; "
-    "start with mpiexec, srun or PALS, or use 'shared' (one copy a machine) or 'mapped'"
-)
 # of a machine's memory, where no budget is given: the rest is for training
 _SHARE_OF_MEMORY = 0.5
 
@@ -32,6 +34,8 @@ class StoreConfig:
         width: ranks of a group of "rma", at least; 0 is decided from the memory, or all ranks.
         memory_GB: what structures may take on one machine; None is half of the machine's memory
             where the kind is "auto", else no limit.
+        neighbors_GB: what each process takes to keep the neighbor lists of structures that it
+            trains on, and as much for those that it validates on; the rest are found anew.
         timeout_s: how long to wait for another rank before the job is ended.
         folder: for files of "mapped", and of "shared" without MPI; "" is the system's place for
             temporary files.
@@ -43,6 +47,7 @@ class StoreConfig:
     kind: str = "auto"
     width: int = 0
     memory_GB: float | None = None  # noqa: N815  # units in the name
+    neighbors_GB: float = 0.5  # noqa: N815
     timeout_s: float = 600.0
     folder: str = ""
 
@@ -56,31 +61,58 @@ class StoreConfig:
             )
         if self.memory_GB is not None and not self.memory_GB > 0:
             raise ValueError(f"store memory_GB is {self.memory_GB}, expected a positive number")
+        if not self.neighbors_GB >= 0:
+            raise ValueError(f"store neighbors_GB is {self.neighbors_GB}, expected 0 or more")
         if not self.timeout_s > 0:
             raise ValueError(f"store timeout_s is {self.timeout_s}, expected a positive number")
 
 
-def resolve(config: StoreConfig, datasets: Sequence[Shards], place: Place) -> StoreConfig:
-    """The configuration with a kind that is not "auto". Collective over the place's ranks.
+def resolve(
+    config: StoreConfig,
+    datasets: Sequence["Shards"],
+    place: Place,
+    *,
+    splits: Sequence[str] = SPLITS,
+    world: Place | None = None,
+) -> StoreConfig:
+    """The configuration with a kind that is not "auto". Collective over the world's ranks.
 
     Args:
         config: as given.
         datasets: everything that these ranks will hold at the same time.
         place: this process among them.
+        splits: those that they hold.
+        world: this process among all that share machines with them; None if there are no others.
 
     Raises:
         ValueError: the given kind cannot be had here, or not within the given memory.
     """
-    return choose(config, sum(working_set(shards) for shards in datasets), place)
+    num_bytes = sum(working_set(shards, splits) for shards in datasets)
+    share = 1.0 if world is None else _share_of_machine(num_bytes, place, world)
+    return choose(config, num_bytes, place, share=share)
 
 
-def choose(config: StoreConfig, num_bytes: int, place: Place) -> StoreConfig:
-    """The same for structures that take so many bytes once."""
-    limit = min(place.all_of(_memory_limit(config)))  # machines may differ
+def _share_of_machine(num_bytes: int, place: Place, world: Place) -> float:
+    """Part that these ranks' structures are of all that ranks of this machine hold."""
+    everyone = world.all_of((world.node, place.token, num_bytes))
+    here = {token: size for node, token, size in everyone if node == world.node}
+    return num_bytes / sum(here.values())
+
+
+def choose(config: StoreConfig, num_bytes: int, place: Place, *, share: float = 1.0) -> StoreConfig:
+    """The same for structures that take so many bytes once.
+
+    Args:
+        config: as given.
+        num_bytes: of the structures.
+        place: this process among the ranks that hold them.
+        share: part of the machine's memory that is theirs.
+    """
+    limit = min(place.all_of(share * _memory_limit(config)))  # machines may differ
     if config.kind != "auto":
         chosen, why = config, "as asked for"
-        if config.kind == "rma" and place.comm is None:
-            raise ValueError(NO_MPI)
+        if config.kind == "rma" and place.no_rma:
+            raise ValueError(f"store kind 'rma' {place.no_rma}")
         needed = _on_one_machine(config, num_bytes, place)
         if config.memory_GB is not None and needed > limit:
             raise ValueError(
@@ -95,10 +127,13 @@ def choose(config: StoreConfig, num_bytes: int, place: Place) -> StoreConfig:
     return chosen
 
 
-def working_set(shards: Shards) -> int:
-    """Bytes of all structures of a folder in memory, once; about, from the sizes of the files."""
-    files = (file.size for shard in shards.manifest.shards for file in shard.files)
-    return sum(files)
+def working_set(shards: "Shards", splits: Sequence[str] = SPLITS) -> int:
+    """Bytes of structures of a folder in memory, once; about, from the sizes of the files."""
+    size = sum(file.size for shard in shards.manifest.shards for file in shard.files)
+    held = np.isin(shards.splits, [split_index(split) for split in splits])
+    if held.all():
+        return size
+    return round(size * float(shards.num_atoms[held].sum() / shards.num_atoms.sum()))
 
 
 def _fitting(
@@ -110,11 +145,11 @@ def _fitting(
         kind = "local" if place.size == 1 else "shared"
         return replace(config, kind=kind, width=0), have
     width = max(config.width, math.ceil(num_bytes * place.node_size / limit))
-    if place.comm is not None and width <= place.size:
+    if not place.no_rma and width <= place.size:
         text = f"{have}; with {place.node_size} ranks on it, {width} ranks have room for one copy"
         return replace(config, kind="rma", width=width), text
-    if place.comm is None:
-        rest = "" if place.size == 1 else "; spreading them over ranks would need MPI"
+    if place.no_rma:
+        rest = "" if place.size == 1 else f"; 'rma' {place.no_rma}"
     else:
         rest = f"; one copy would need {width} ranks, there are {place.size}"
     return replace(config, kind="mapped", width=0), have + rest

@@ -11,6 +11,11 @@ import numpy as np
 from hydracalc.errors import DataError
 from hydracalc.parallel.launch import Communicator
 
+NO_MPI = (
+    "reads memory of other ranks through MPI, which did not start this process; start with "
+    "mpiexec, srun or PALS, or use 'shared' (one copy a machine) or 'mapped'"
+)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Place:
@@ -21,18 +26,22 @@ class Place:
         size: how many there are.
         node_rank: number among those on this machine.
         node_size: how many of them are on this machine.
+        node: number that the ranks of this machine have in common, and no others.
         token: text that only these ranks have in common, for names of files.
         gather: makes objects of all ranks, in their order, known to all; None alone.
         comm: MPI communicator of these ranks; None alone and where MPI did not start them.
+        no_rma: why these ranks cannot read each other's memory; "" if they can.
     """
 
     rank: int = 0
     size: int = 1
     node_rank: int = 0
     node_size: int = 1
+    node: int = 0
     token: str = field(default_factory=lambda: secrets.token_hex(8))
     gather: Callable[[Any], list[Any]] | None = field(default=None, repr=False)
     comm: Communicator | None = field(default=None, repr=False)
+    no_rma: str = NO_MPI
     _names: Iterator[int] = field(default_factory=count, repr=False)
 
     def next_name(self) -> str:

@@ -7,6 +7,7 @@ each lies on a multiple of its own size and can be looked at in place:
     number of atoms, bytes of group and source | 8-byte fields | ... | bytes, texts, zeros up to 8
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ class Part:
         is_per_atom: whether there is one such for every atom.
         fixed: bytes before it in the record of a structure without atoms.
         per_atom: bytes more before it for every atom.
+        count: numbers in it for each atom or structure.
     """
 
     name: str
@@ -42,11 +44,7 @@ class Part:
     is_per_atom: bool
     fixed: int
     per_atom: int
-
-    @property
-    def count(self) -> int:
-        """Numbers in it for each atom or structure."""
-        return int(np.prod(self.shape, dtype=np.int64))
+    count: int
 
     def first(self, starts: np.ndarray, num_atoms: np.ndarray) -> np.ndarray:
         """Index of the first number of each structure in the block, counted in this type."""
@@ -74,6 +72,7 @@ def _parts() -> tuple[dict[str, Part], int, int]:
             is_per_atom=is_per_atom,
             fixed=fixed,
             per_atom=per_atom,
+            count=math.prod(shape),
         )
         parts[name] = part
         size = part.count * np.dtype(dtype).itemsize

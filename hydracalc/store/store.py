@@ -11,11 +11,11 @@ import numpy as np
 
 from hydracalc.card import Card
 from hydracalc.references import References
-from hydracalc.shards.manifest import read_manifest, verify_shards
-from hydracalc.shards.reader import Shards, open_shards
+from hydracalc.shards.manifest import Manifest, read_manifest, verify_shards
+from hydracalc.shards.reader import Shards
 from hydracalc.shards.table import StructureTable, split_index
 from hydracalc.store.assembly import structures_of, table_rows
-from hydracalc.store.choice import NO_MPI, StoreConfig, choose, working_set
+from hydracalc.store.choice import StoreConfig, choose, working_set
 from hydracalc.store.filling import together
 from hydracalc.store.mapped import MappedStore
 from hydracalc.store.places import Place
@@ -188,8 +188,18 @@ def open_together(path: Path | str, place: Place) -> Shards:
         ValueError: there is no such folder.
         DataError: something in it is missing or damaged; the message names the file.
     """
-    if place.size == 1:
-        return open_shards(path)
+    return Shards(Path(path), verify_together(path, place))
+
+
+def verify_together(path: Path | str, place: Place) -> Manifest:
+    """Compare a folder of shards with its manifest; each rank looks at a part of the files.
+
+    Collective over the place's ranks.
+
+    Raises:
+        ValueError: there is no such folder.
+        DataError: something in it is missing or damaged; the message names the file.
+    """
     manifests = []
 
     def verify() -> None:
@@ -197,14 +207,14 @@ def open_together(path: Path | str, place: Place) -> Shards:
         verify_shards(Path(path), manifests[0].shards[place.rank :: place.size])
 
     together(place, verify)
-    return Shards(Path(path), manifests[0])
+    return manifests[0]
 
 
 def _open_rma(
     shards: Shards, rows: np.ndarray, config: StoreConfig, place: Place
 ) -> StructureStore:
-    if place.comm is None:
-        raise ValueError(NO_MPI)
+    if place.no_rma:
+        raise ValueError(f"store kind 'rma' {place.no_rma}")
     from hydracalc.store.rma import RmaStore  # needs MPI, which need not be there
 
     return RmaStore(shards, rows, place=place, width=config.width, timeout_s=config.timeout_s)

@@ -41,6 +41,8 @@ def place_of(comm: Communicator, *, timeout_s: float, group: int = 0) -> Place:
     with _watched(_name(), "the other ranks to take their places", timeout_s):
         ranks = whole.Split(group, whole.Get_rank())
         node = ranks.Split_type(MPI.COMM_TYPE_SHARED)
+        machine = whole.Split_type(MPI.COMM_TYPE_SHARED)  # groups may share it
+        number = machine.bcast(whole.Get_rank())
         token = ranks.bcast(secrets.token_hex(8))
 
     def gather(own: Any) -> list[Any]:  # noqa: ANN401  # anything can be sent
@@ -52,11 +54,14 @@ def place_of(comm: Communicator, *, timeout_s: float, group: int = 0) -> Place:
         size=ranks.Get_size(),
         node_rank=node.Get_rank(),
         node_size=node.Get_size(),
+        node=number,
         token=token,
         gather=gather,
         comm=cast(Communicator, ranks),
+        no_rma=_no_rma(),
     )
     node.Free()
+    machine.Free()
     return place
 
 
@@ -231,6 +236,19 @@ def check_shared_memory(num_bytes: int) -> None:
             f"{free / 1e9:.3g} GB; enlarge it (a container's --shm-size), or use store kind "
             "'rma', 'mapped' or 'local'"
         )
+
+
+def _no_rma() -> str:
+    """Why threads of this process cannot read other ranks' memory; "" if they can."""
+    level = MPI.Query_thread()
+    if level == MPI.THREAD_MULTIPLE:
+        return ""
+    names = {MPI.THREAD_SINGLE: "single", MPI.THREAD_FUNNELED: "funneled"}
+    return (
+        "reads memory of other ranks in a thread beside training, which needs MPI started with "
+        f"thread level 'multiple', but it is {names.get(level, 'serialized')!r}; use 'shared' "
+        "(one copy a machine) or 'mapped'"
+    )
 
 
 def _array(memory: MPI.buffer) -> np.ndarray:

@@ -228,11 +228,9 @@ class Balancer:
     def _sorted(self, draws: np.ndarray, num_steps: int) -> list[np.ndarray]:
         """Draws by classes of cost, as drawn within a class, cut into steps of equal cost."""
         by_cost = draws[np.argsort(self.cost[draws], kind="stable")]
-        bound = by_cost[
-            np.searchsorted(
-                _done(self.cost[by_cost]), np.arange(1, self.config.bins) / self.config.bins
-            )
-        ]
+        parts = np.arange(1, self.config.bins) / self.config.bins
+        places = np.searchsorted(_done(self.cost[by_cost]), parts)
+        bound = by_cost[np.minimum(places, len(by_cost) - 1)]
         classes = np.searchsorted(self.cost[bound], self.cost[draws], side="right")
         taken = draws[np.argsort(classes, kind="stable")]
         step = (_done(self.cost[taken]) * num_steps).astype(np.int64)

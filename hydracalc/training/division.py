@@ -4,7 +4,8 @@ import numpy as np
 
 from hydracalc.parallel.mesh import BranchMesh
 from hydracalc.training.balance import BalanceConfig, Balancer
-from hydracalc.training.sampler import Census, SamplerConfig, TrainingSet
+from hydracalc.training.sampler import SamplerConfig
+from hydracalc.training.structure_set import Census, StructureSet
 
 
 class Division:
@@ -26,17 +27,18 @@ class Division:
     def __init__(
         self,
         mesh: BranchMesh,
-        data: TrainingSet,
+        data: StructureSet,
         *,
         num_branches: int,
         balance: BalanceConfig,
     ) -> None:
         """Collective over the world: numbers of atoms and edges are told to all."""
         self.mesh = mesh
+        num_edges = data.num_edges  # counted by all ranks of the group
         own = None
         if mesh.is_first:
             own = {
-                branch: (data.num_atoms[chosen], data.num_edges[chosen])
+                branch: (data.num_atoms[chosen], num_edges[chosen])
                 for place, branch in enumerate(mesh.group.branches)
                 for chosen in [data.branch_index == place]
             }

@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from hydracalc.training.metrics import MAE_KEYS
+
 logger = logging.getLogger("hydracalc.training")
 
 
@@ -68,3 +70,13 @@ def flattened(metrics: Mapping[str, Mapping[str, float]], prefix: str) -> dict[s
         for branch, values in metrics.items()
         for key, value in values.items()
     }
+
+
+def in_words(values: Mapping[str, float]) -> str:
+    """Mean absolute errors of a branch in one line."""
+    units = {"energy": "meV/atom", "stress": "meV/A^3"}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {1e3 * values[key]:.1f} {units.get(name, 'meV/A')}"
+        for name, key in MAE_KEYS.items()
+        if key in values
+    )

@@ -2,29 +2,28 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from hydracalc.errors import DataError
 from hydracalc.graphs.graph import AtomicGraph
-from hydracalc.models import precision
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh, alone
-from hydracalc.training.balance import BalanceConfig
+from hydracalc.training.config import BranchShare, TrainerConfig
 from hydracalc.training.division import Division
-from hydracalc.training.ema import EmaConfig, MovingAverage
+from hydracalc.training.ema import MovingAverage
 from hydracalc.training.exchange import Exchange, StepReport
 from hydracalc.training.idle import IdleTime, idle_report
-from hydracalc.training.log import RunLog, flattened
-from hydracalc.training.loss import LossConfig, Residuals, objective, residuals
-from hydracalc.training.metrics import MAE_KEYS, BranchMetrics, tally
-from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
-from hydracalc.training.schedule import ScheduleConfig, learning_rate
+from hydracalc.training.log import RunLog, flattened, in_words
+from hydracalc.training.loss import Residuals, objective, residuals
+from hydracalc.training.metrics import BranchMetrics, tally
+from hydracalc.training.optimizer import make_optimizer
+from hydracalc.training.sampler import BranchSampler, Prefetch
+from hydracalc.training.schedule import learning_rate
 from hydracalc.training.state import (
     Position,
     copy_weights,
@@ -33,66 +32,10 @@ from hydracalc.training.state import (
     save_state,
     state_tensors,
 )
+from hydracalc.training.structure_set import StructureSet
 
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """How long and how carefully.
-
-    Attributes:
-        epochs: passes over as many structures as there are.
-        max_minutes: end earlier, with the learning rate down by then; None trains all epochs. The
-            result then depends on the machine's speed.
-        gradient_clip: largest norm of the gradient.
-        weight_decay: of AdamW, on matrices; not on biases and embeddings.
-        validate_every: epochs between validations.
-        save_minutes: the state is saved when so much time has gone since it was, and after every
-            epoch: a killed run loses no more.
-        precision: of features and matrix products. With "bfloat16" only the products are in that
-            type; the weights that are trained, and their file, are float32.
-    """
-
-    epochs: int = 100
-    max_minutes: float | None = None
-    gradient_clip: float = 10.0
-    weight_decay: float = 1e-3
-    validate_every: int = 1
-    save_minutes: float = 10.0
-    precision: Literal["bfloat16", "float32", "float64"] = "float32"
-
-    def __post_init__(self) -> None:
-        if self.epochs < 1 or self.validate_every < 1:
-            raise ValueError(f"training {self}: epochs and validate_every must be at least 1")
-        if not (self.gradient_clip > 0 and self.save_minutes >= 0):
-            raise ValueError(
-                f"training {self}: gradient_clip must be positive, save_minutes not negative"
-            )
-        precision.find(self.precision)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """Everything that decides a run, given model and data."""
-
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    sampler: SamplerConfig = field(default_factory=SamplerConfig)
-    ema: EmaConfig = field(default_factory=EmaConfig)
-    balance: BalanceConfig = field(default_factory=BalanceConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BranchShare:
-    """How much a branch counts.
-
-    Attributes:
-        weight: of its labels in the loss.
-        share: factor on how often its structures are drawn.
-    """
-
-    weight: float = 1.0
-    share: float = 1.0
+# branch to its errors, keys with units
+Errors = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,11 +46,14 @@ class Surroundings:
         folder: where the state and metrics.jsonl go; None writes nothing.
         mesh: this rank among the others; None is one process.
         is_ending: asked between steps; true in any rank lets all save and end.
+        on_validation: told the errors of every validation, by branch, and the averaged model, on
+            the root; true ends the training.
     """
 
     folder: Path | None = None
     mesh: BranchMesh | None = None
     is_ending: Callable[[], bool] = lambda: False  # noqa: E731  # a default, not a function's name
+    on_validation: Callable[[Errors, HydraModel], bool] = lambda *_: False  # noqa: E731
 
 
 class Trainer:
@@ -126,9 +72,9 @@ class Trainer:
     def __init__(
         self,
         model: HydraModel,
-        data: TrainingSet,
+        data: StructureSet,
         *,
-        validation: TrainingSet | None,
+        validation: StructureSet | None,
         branches: Sequence[BranchShare],
         config: TrainerConfig,
         surroundings: Surroundings | None = None,
@@ -153,14 +99,16 @@ class Trainer:
         )
         self.idle = IdleTime()
         self.average = MovingAverage(model, config.ema)
-        self.optimizer = _optimizer(model, config.training.weight_decay)
+        self.optimizer = make_optimizer(model, config.training.weight_decay)
         self.position = Position()
         self.was_ended = False
         self._is_ending = where.is_ending
-        self._started = self._saved = time.perf_counter()  # to be set anew by `run`
+        self._on_validation = where.on_validation
+        self._started = time.perf_counter()  # to be set anew by `run`
+        self._saved = 0.0  # seconds into the run
         self._before = 0.0  # seconds spent in earlier runs
         self._under_way = np.zeros(0, dtype=int)  # own structures of the batch of this step
-        self.has_stress = any(s.stress is not None for s in data.structures)
+        self.has_stress = data.has_stress
 
     @property
     def state_path(self) -> Path:
@@ -188,8 +136,8 @@ class Trainer:
         Raises:
             DataError: a loss or gradient is not finite; the message names the structures.
         """
-        self._started = self._saved = time.perf_counter()
-        self._before = self.position.seconds
+        self._started = time.perf_counter()
+        self._before = self._saved = self.position.seconds
         try:
             return self._run()
         except KeyboardInterrupt:
@@ -206,10 +154,14 @@ class Trainer:
                 if self.was_ended:
                     break
                 done = self.position.epoch
-                if done % config.validate_every == 0 or done >= config.epochs:
-                    self._validate(log)
+                is_last = done >= config.epochs or self._progress(0) >= 1
+                is_enough = False
+                if done % config.validate_every == 0 or is_last:
+                    is_enough = self._validate(log)
                 if self.folder is not None:
                     self.save()
+                if is_enough:
+                    break
         return self.average.model
 
     def save(self) -> None:
@@ -222,7 +174,7 @@ class Trainer:
         if parts is not None:
             whole = merge_tensors([part for part in parts if part is not None])
             save_state(self.state_path, whole, self.position)
-        self._saved = time.perf_counter()
+        self._saved = self.position.seconds
 
     def whole_average(self, model: HydraModel) -> HydraModel | None:
         """The averaged weights of all branches, on the root. Collective over the world.
@@ -248,41 +200,63 @@ class Trainer:
         epoch, done = self.position.epoch, self.position.batch
         draws = self.sampler.draws(epoch)
         batches = self.division.batches(draws, self.config.sampler, epoch)
-        losses: list[float] = []
         own = [self.division.own(batches[n], n) for n in range(done, len(batches))]
-        for indices, graph in zip(own, prefetch(self.data, own), strict=True):
+        with Prefetch(self.data, own) as graphs:
+            losses = self._steps(log, zip(own, graphs, strict=True), len(batches))
+        if self.was_ended:
+            return
+        mean = sum(losses) / max(len(losses), 1)
+        log.write({"epoch": epoch, "loss": mean} | self._waits(graphs.waited))
+        self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
+
+    def _steps(
+        self,
+        log: RunLog,
+        parts: Iterable[tuple[np.ndarray, AtomicGraph | None]],
+        num_batches: int,
+    ) -> list[float]:
+        """Objectives of the steps of an epoch, up to its end or that of the run."""
+        losses: list[float] = []
+        for indices, graph in parts:
             self._under_way = indices
-            report = self.step(graph, self._progress(len(batches)))
+            report = self.step(graph, self._progress(num_batches))
             losses.append(report.objective)
             batch = self.position.batch + 1
             self.position = replace(
                 self.position, step=self.position.step + 1, batch=batch, seconds=report.seconds
             )
-            log.advance(self.position.epoch + batch / len(batches), sum(losses) / len(losses))
+            log.advance(self.position.epoch + batch / num_batches, sum(losses) / len(losses))
             if report.is_ending:
                 self.was_ended = True
                 log.say(f"asked to end after step {self.position.step}")
             if self.folder is not None and (self.was_ended or self._is_save_due()):
                 self.save()
-            if self.was_ended:
-                return
-            if self._progress(len(batches)) >= 1:
+            if self.was_ended or self._progress(num_batches) >= 1:
                 break
-        log.write({"epoch": epoch, "loss": sum(losses) / max(len(losses), 1)} | self._idle())
-        self.position = replace(self.position, epoch=self.position.epoch + 1, batch=0)
+        return losses
 
-    def _idle(self) -> dict[str, object]:
-        """Part of their time that ranks waited for others, and were in collectives, since asked."""
-        told = self.mesh.all_gather(self.idle.drain())
-        if self.mesh.size == 1 or not len(told[0]):
+    def _waits(self, for_data: float) -> dict[str, object]:
+        """Parts of their time that ranks waited, for data and for others, and were in collectives.
+
+        Collective over the world.
+
+        Args:
+            for_data: seconds that this rank waited for its graphs in the steps counted.
+        """
+        told = self.mesh.all_gather((self.idle.drain(), for_data))
+        report = idle_report([clock for clock, _ in told])
+        if not report.steps:
             return {}
-        report = idle_report(told)
-        return {"idle": report.idle, "communication": report.communication}
+        waited = sum(seconds for _, seconds in told)
+        steps = float(report.compute.sum() + report.wait.sum())
+        waits: dict[str, object] = {"data": waited / (waited + steps)}
+        if self.mesh.size > 1:
+            waits |= {"idle": report.idle, "communication": report.communication}
+        return waits
 
     def _is_save_due(self) -> bool:
-        """Whether the root's clock says so."""
-        due = time.perf_counter() - self._saved > 60 * self.config.training.save_minutes
-        return bool(self.mesh.share(due))
+        """Whether the root's clock says so: every rank knows it from the last step."""
+        return self.position.seconds - self._saved > 60 * self.config.training.save_minutes
 
     def step(self, graph: AtomicGraph | None, progress: float = 0.0) -> StepReport:
         """Update the weights once. Collective over the world.
@@ -295,10 +269,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.position.step, progress, self.config.schedule)
         self.optimizer.zero_grad(set_to_none=True)
+        if graph is not None:
+            graph = graph.to(self.exchange.device)
         value = self.exchange.objective(self._residuals(graph), self.config.loss)
-        if value.requires_grad:
-            # positions need no gradient of the loss: what leads to them alone is left out
-            value.backward(inputs=self.exchange.parameters)
+        self.exchange.backward(value)
         report = self.exchange.gradients(
             value,
             clip=self.config.training.gradient_clip,
@@ -329,11 +303,12 @@ class Trainer:
             done = max(done, position.seconds / (60 * config.max_minutes))
         return done
 
-    def _validate(self, log: RunLog) -> None:
+    def _validate(self, log: RunLog) -> bool:
+        """Write down errors on the validation structures; whether the training is to end."""
         own = None if self.validation is None else tally(self.average.model, self.validation)
         gathered = self.mesh.gather(own)
         if gathered is None or all(part is None for part in gathered):
-            return
+            return bool(self.mesh.share(False))
         names = [name for part in gathered if part is not None for name in part.branch_names]
         whole = BranchMetrics(tuple(dict.fromkeys(names)))
         for part in gathered:
@@ -342,45 +317,25 @@ class Trainer:
         metrics = whole.result()
         position = {"epoch": self.position.epoch, "step": self.position.step}
         log.write(position | {"seconds": self.position.seconds} | flattened(metrics, "val"))
-        shown = "; ".join(f"{name} {_in_words(values)}" for name, values in metrics.items())
+        shown = "; ".join(f"{name} {in_words(values)}" for name, values in metrics.items())
         log.say(f"epoch {self.position.epoch}, {self.position.seconds:.0f} s: {shown}")
+        return bool(self.mesh.share(self._on_validation(metrics, self.average.model)))
 
     def _blame(self, graph: AtomicGraph | None) -> str:
         """Message that names the structures whose loss or gradient is not finite."""
         own = []
         for index in self._under_way:
             self.optimizer.zero_grad(set_to_none=True)
-            residual = self._residuals(self.data.graph(np.array([index])))
-            assert residual is not None  # there is one structure
+            single = self.data.graph(np.array([index]))
+            assert single is not None  # there is one structure
+            residual = self._residuals(single.to(self.exchange.device))
+            assert residual is not None
             objective(residual, self.exchange.branch_weights, self.config.loss).backward()
             gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
             if not all(torch.isfinite(g).all() for g in gradients):
-                structure = self.data.structures[index]
-                own.append(f"{structure.branch}: {structure.source}")
+                branch = self.model.branch_names[self.data.branch_index[index]]
+                own.append(f"{branch}: {single.names[0]}")
         guilty = [name for names in self.mesh.all_gather(own) for name in names]
         batch = "another rank" if graph is None else graph.describe()
         which = f"structures {guilty}" if guilty else f"only in the batch of {batch}"
         return f"loss or gradient is not finite at step {self.position.step}: {which}"
-
-
-def _optimizer(model: HydraModel, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW; biases and embeddings are not drawn to zero."""
-    plain: list[torch.nn.Parameter] = []
-    decayed: list[torch.nn.Parameter] = []
-    embeddings = {
-        id(p) for m in model.modules() if isinstance(m, torch.nn.Embedding) for p in m.parameters()
-    }
-    for name, parameter in model.named_parameters():
-        is_plain = name.endswith("bias") or id(parameter) in embeddings
-        (plain if is_plain else decayed).append(parameter)
-    groups: list[dict[str, Any]] = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, weight_decay=weight_decay)
-
-
-def _in_words(values: dict[str, float]) -> str:
-    units = {"energy": "meV/atom", "stress": "meV/A^3"}
-    return ", ".join(
-        f"{name.replace('_', ' ')} {1e3 * values[key]:.1f} {units.get(name, 'meV/A')}"
-        for name, key in MAE_KEYS.items()
-        if key in values
-    )

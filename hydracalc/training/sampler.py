@@ -1,17 +1,22 @@
 """Which structures a step sees: every branch in its share, in batches of bounded size."""
 
+import math
+import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
+from typing import Self
 
 import numpy as np
 
 from hydracalc.errors import unknown
-from hydracalc.graphs.collate import collate
 from hydracalc.graphs.graph import AtomicGraph
-from hydracalc.graphs.neighbors import Edges, neighbor_list
+from hydracalc.graphs.neighbor_cache import NeighborCache
+from hydracalc.shards.table import from_structures
 from hydracalc.structure import AtomicStructure
+from hydracalc.training.structure_set import Census, InMemory, StructureSet
 
 # what a stream of random numbers is for, part of its seed
 _PASS = 1
@@ -48,32 +53,8 @@ class SamplerConfig:
             )
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Census:
-    """What is known of every structure of a run on every rank.
-
-    Attributes:
-        branch_index: branch of each, (S,).
-        num_atoms: atoms of each, (S,).
-        num_edges: edges of each, (S,).
-    """
-
-    branch_index: np.ndarray
-    num_atoms: np.ndarray
-    num_edges: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.branch_index)
-
-
-class TrainingSet:
-    """Labelled structures of all branches, their neighbor lists computed once.
-
-    Attributes:
-        structures: S of them.
-        branch_index: branch of each, (S,).
-        num_atoms: atoms of each, (S,).
-        num_edges: edges of each, (S,).
+class TrainingSet(StructureSet):
+    """A set of structures that are at hand, all their neighbor lists kept.
 
     Args:
         structures: at least one.
@@ -81,54 +62,28 @@ class TrainingSet:
         cutoff: Angstrom.
 
     Raises:
-        ValueError: there is no structure, or one has no neighbor list or an unknown branch.
+        ValueError: there is no structure, or one has an unknown branch.
     """
 
     def __init__(
         self, structures: Sequence[AtomicStructure], *, branch_names: Sequence[str], cutoff: float
     ) -> None:
-        if not structures:
-            raise ValueError("training needs at least one structure, got 0")
-        self.structures = list(structures)
-        self.cutoff = cutoff
-        self._branches = {name: b for b, name in enumerate(branch_names)}
-        self._edges = [_compact(self._neighbors(structure)) for structure in self.structures]
-        self.num_atoms = np.array([s.num_atoms for s in self.structures])
-        self.num_edges = np.array([len(edges) for edges in self._edges])
-        self.branch_index = np.array([self._branch_of(s) for s in self.structures])
-
-    def __len__(self) -> int:
-        return len(self.structures)
-
-    @property
-    def census(self) -> Census:
-        """Of these structures alone."""
-        return Census(
-            branch_index=self.branch_index, num_atoms=self.num_atoms, num_edges=self.num_edges
+        numbers: dict[str, list[int]] = {}
+        for number, structure in enumerate(structures):
+            if structure.branch not in branch_names:
+                message = unknown("branch", structure.branch, branch_names)
+                raise ValueError(f"structure {structure.source}: {message}")
+            numbers.setdefault(structure.branch, []).append(number)
+        super().__init__(
+            [
+                InMemory(from_structures(branch, [structures[n] for n in own], [0] * len(own)))
+                for branch, own in numbers.items()
+            ],
+            branch_names=branch_names,
+            neighbors=NeighborCache(cutoff, math.inf),
+            has_stress=any(s.stress is not None for s in structures),
+            rows=np.argsort([n for own in numbers.values() for n in own]),
         )
-
-    def graph(self, indices: np.ndarray) -> AtomicGraph | None:
-        """Structures of these indices as one graph; None of none."""
-        if not len(indices):
-            return None
-        return collate(
-            [self.structures[i] for i in indices],
-            self.cutoff,
-            branches=self._branches,
-            edges=[_widened(self._edges[i]) for i in indices],
-        )
-
-    def _branch_of(self, structure: AtomicStructure) -> int:
-        if structure.branch not in self._branches:
-            message = unknown("branch", structure.branch, self._branches)
-            raise ValueError(f"structure {structure.source}: {message}")
-        return self._branches[structure.branch]
-
-    def _neighbors(self, structure: AtomicStructure) -> Edges:
-        try:
-            return neighbor_list(structure.positions, structure.cell, structure.pbc, self.cutoff)
-        except ValueError as error:
-            raise ValueError(f"structure {structure.source}: {error}") from None
 
 
 class BranchSampler:
@@ -183,25 +138,57 @@ class BranchSampler:
         return np.concatenate(passes)[start - skipped : stop - skipped]
 
 
-def prefetch(data: TrainingSet, batches: Iterable[np.ndarray]) -> Iterator[AtomicGraph | None]:
+class Prefetch:
     """Graphs of batches in order, made a little ahead by a thread, so that no step waits for them.
 
-    A batch without structures is None.
+    While it is open only its thread asks the stores: of MPI, too. A batch without structures is
+    None.
 
-    Raises:
-        ValueError: a batch cannot be made; raised where its graph would have come.
+    Args:
+        data: to draw from.
+        batches: indices of structures.
+
+    Attributes:
+        waited: seconds that graphs were waited for so far.
     """
-    waiting: deque[Future[AtomicGraph | None]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as pool:
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(data.graph, batch))
-                if len(waiting) > _AHEAD:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+
+    def __init__(self, data: StructureSet, batches: Iterable[np.ndarray]) -> None:
+        self.waited = 0.0
+        self._data = data
+        self._batches = iter(batches)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prefetch")
+        self._waiting: deque[Future[AtomicGraph | None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait for the graph that is being made, and leave the rest."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> AtomicGraph | None:
+        """The next graph.
+
+        Raises:
+            ValueError: it cannot be made.
+        """
+        for batch in islice(self._batches, _AHEAD + 1 - len(self._waiting)):
+            self._waiting.append(self._pool.submit(self._data.graph, batch))
+        if not self._waiting:
+            raise StopIteration
+        begun = time.perf_counter()
+        graph = self._waiting.popleft().result()
+        self.waited += time.perf_counter() - begun
+        return graph
+
+
+def prefetch(data: StructureSet, batches: Iterable[np.ndarray]) -> Iterator[AtomicGraph | None]:
+    """What `Prefetch` gives, for a loop that does not end early."""
+    with Prefetch(data, batches) as graphs:
+        yield from graphs
 
 
 def _apportioned(shares: np.ndarray, total: int) -> np.ndarray:
@@ -211,21 +198,3 @@ def _apportioned(shares: np.ndarray, total: int) -> np.ndarray:
     largest = np.argsort(whole - exact, kind="stable")[: total - int(whole.sum())]
     whole[largest] += 1
     return whole
-
-
-def _compact(edges: Edges) -> Edges:
-    """The same list in half the memory: int32 atoms, int8 images where they fit."""
-    reach = int(np.abs(edges.cell_shifts).max(initial=0))
-    return Edges(
-        senders=edges.senders.astype(np.int32),
-        receivers=edges.receivers.astype(np.int32),
-        cell_shifts=edges.cell_shifts.astype(np.int8 if reach < 128 else np.int32),
-    )
-
-
-def _widened(edges: Edges) -> Edges:
-    return Edges(
-        senders=edges.senders.astype(np.int64),
-        receivers=edges.receivers.astype(np.int64),
-        cell_shifts=edges.cell_shifts.astype(np.int64),
-    )

@@ -161,7 +161,8 @@ def _fill_optimizer(
 ) -> None:
     for name, parameter in model.named_parameters():
         moments = {
-            key.split(".")[1]: value
+            # the count of steps stays on the processor, as AdamW has it
+            (kind := key.split(".")[1]): value if kind == "step" else value.to(parameter.device)
             for key, value in tensors.items()
             if key.startswith("optimizer.") and key.split(".", 2)[2] == name
         }

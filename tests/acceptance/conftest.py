@@ -28,16 +28,3 @@ def model_name(request, random_model):
 def exact(model_name):
     """The model in float64, energies beyond the references, so that rounding hides nothing."""
     return HydraCalculator(model_name, dtype="float64", reference="interaction")
-
-
-@pytest.fixture
-def cases(exact, zoo):
-    """Pairs of a structure's name and a calculator: every branch that knows it, and "auto"."""
-    branches = [*exact.branches, *(["auto"] if exact.parameters["branch"] == "auto" else [])]
-    pairs = []
-    for branch in branches:
-        calc = exact.with_branch(branch)
-        known = set(calc.allowed_atomic_numbers)
-        pairs += [(name, calc) for name, atoms in zoo.items() if set(atoms.numbers) <= known]
-    assert pairs, "no branch knows any of the structures"
-    return pairs

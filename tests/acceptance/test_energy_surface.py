@@ -3,62 +3,60 @@
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk, molecule
-from ase.calculators.fd import calculate_numerical_forces, calculate_numerical_stress
+from ase.build import bulk
 from builders import rattled
 
+from hydracalc import registry
 from hydracalc.calculator import HydraCalculator
-from hydracalc.simulation import MDConfig, RelaxConfig, relax, run_md
+from hydracalc.exam.examine import ExamConfig, examine
+from hydracalc.exam.findings import FAILED, NOT_APPLICABLE
 
-STEP = 1e-5  # Angstrom: truncation and rounding are both far below the bars
-
-
-def known_molecule(calc):
-    for name in ("CH3CH2OH", "H2O", "CH4", "N2"):
-        if set(molecule(name).numbers) <= set(calc.allowed_atomic_numbers):
-            return molecule(name)
-    return pytest.skip("the model knows none of the molecules")
-
-
-def test_forces_are_the_slope_of_the_energy(cases, zoo):
-    for name, calc in cases:
-        atoms = zoo[name].copy()
-        atoms.calc = calc
-        some = list(range(0, len(atoms), max(1, len(atoms) // 3)))
-        numerical = calculate_numerical_forces(atoms, eps=STEP, iatoms=some)
-        error = np.abs(atoms.get_forces()[some] - numerical).max()
-        assert error <= 1e-6, (name, calc.parameters["branch"])
+# of every branch; locality too: that of the mixture depends on the composition of the whole
+OF_BRANCHES = ("forces", "stress", "rotation", "extensivity", "locality")
+OF_MIXTURE = (
+    *("forces", "stress", "rotation", "translation"),
+    *("permutation", "memory", "batching", "extensivity"),
+)
+DIFFERENCES = {"forces", "stress"}  # finite ones, all others are exact
+EXACT = 1e-9  # eV/atom and eV/A, in float64
 
 
-def test_stress_is_the_slope_over_strain(cases, zoo):
-    for name, calc in cases:
-        atoms = zoo[name].copy()
-        if not atoms.pbc.any():
-            continue
-        atoms.calc = calc
-        numerical = calculate_numerical_stress(atoms, eps=1e-6)
-        error = np.abs(atoms.get_stress() - numerical).max()
-        assert error <= 1e-5 * np.abs(numerical).max() + 1e-9, (name, calc.parameters["branch"])
+def check_exam(calc, items, zoo):
+    """All items are tested on the structures that a calculator knows, and pass."""
+    known = set(calc.allowed_atomic_numbers)
+    structures = [rattled(atoms) for atoms in zoo.values() if set(atoms.numbers) <= known]
+    result = examine(calc, ExamConfig(items=items, structures=structures))
+    branch = calc.parameters["branch"]
+    assert result.names(FAILED) == [], branch
+    # some branches know molecules alone
+    assert set(result.names(NOT_APPLICABLE)) <= {"stress"}, branch
+    exact = [item.measurements for item in result.items if item.name not in DIFFERENCES]
+    assert max(m.value for measurements in exact for m in measurements) < EXACT, branch
 
 
-def test_a_supercell_has_eight_times_the_energy(cases, zoo):
-    for name, calc in cases:
-        atoms = zoo[name].copy()
-        if not atoms.pbc.all():
-            continue
-        single = calc.get_potential_energy(atoms)
-        eight = calc.get_potential_energy(atoms * (2, 2, 2))
-        assert eight == pytest.approx(8 * single, abs=1e-6 * 8 * len(atoms)), name
+def test_every_branch_passes_the_exam(exact, zoo):
+    for branch in exact.branches:
+        check_exam(exact.with_branch(branch), OF_BRANCHES, zoo)
 
 
-def test_batches_change_nothing(exact, zoo):
-    known = set(exact.allowed_atomic_numbers)
-    some = [atoms for atoms in zoo.values() if set(atoms.numbers) <= known]
-    singles = [exact.evaluate([atoms])[0] for atoms in some]
-    for order in (slice(None), slice(None, None, -1)):
-        for single, batched in zip(singles[order], exact.evaluate(some[order]), strict=True):
-            assert batched["energy"] == pytest.approx(single["energy"], abs=1e-10)
-            np.testing.assert_allclose(batched["forces"], single["forces"], atol=1e-10)
+def test_the_mixture_passes_the_exam(exact, zoo):
+    check_exam(exact.with_branch("auto"), OF_MIXTURE, zoo)
+
+
+def test_forces_of_a_head_of_their_own_have_no_energy(random_model, zoo):
+    direct = HydraCalculator(random_model, branch="organic", forces="direct")
+    config = ExamConfig(items=["jacobian"], structures=[zoo["molecule"]])
+    (item,) = examine(direct, config).items
+    assert item.verdict == FAILED
+    assert item.measurements[0].value > 1e-3
+
+
+@pytest.mark.parametrize("shipped", [model.name for model in registry.list_models()])
+def test_forces_have_an_energy_and_keep_it(shipped, zoo):
+    """dF/dr is symmetric, and the total energy of a moving molecule has no slope."""
+    calc = HydraCalculator(shipped, dtype="float64")
+    config = ExamConfig(items=["jacobian", "nve"], structures=[zoo["molecule"]])
+    assert examine(calc, config).passed
 
 
 def test_isolated_atoms_have_their_reference_energy(exact):
@@ -71,52 +69,6 @@ def test_isolated_atoms_have_their_reference_energy(exact):
         assert energies[0] == pytest.approx(0, abs=1e-9)
         assert energies[2] == pytest.approx(0, abs=1e-9)
         assert calc.get_potential_energy(lone) == pytest.approx(0, abs=1e-9)
-
-
-def test_energy_does_not_turn(cases, zoo):
-    for name, calc in cases:
-        atoms = zoo[name].copy()
-        before, forces = calc.get_potential_energy(atoms), calc.get_forces(atoms)
-        atoms.rotate(73, (1, -2, 0.5), rotate_cell=True)
-        turned = Atoms(positions=forces)
-        turned.rotate(73, (1, -2, 0.5))
-        assert calc.get_potential_energy(atoms) == pytest.approx(before, abs=1e-10)
-        np.testing.assert_allclose(calc.get_forces(atoms), turned.positions, atol=1e-9)
-
-
-def antisymmetry(calc, atoms):
-    """How much of dF/dr is antisymmetric; zero exactly where forces have an energy."""
-    columns = []
-    for i in range(atoms.positions.size):
-        ends = []
-        for sign in (1, -1):
-            moved = atoms.copy()
-            moved.positions.flat[i] += sign * STEP
-            ends.append(calc.get_forces(moved).ravel())
-        columns.append((ends[0] - ends[1]) / (2 * STEP))
-    jacobian = np.array(columns)
-    return np.linalg.norm(jacobian - jacobian.T) / np.linalg.norm(jacobian + jacobian.T)
-
-
-def test_forces_have_an_energy(exact):
-    atoms = rattled(known_molecule(exact))
-    assert antisymmetry(exact, atoms) < 1e-6
-
-
-def test_the_antisymmetry_test_bites(random_model):
-    direct = HydraCalculator(random_model, branch="organic", forces="direct")
-    assert antisymmetry(direct, rattled(molecule("CH3OH"))) > 1e-3
-
-
-def test_nve_keeps_the_energy(model_name, random_model):
-    """The total energy of a molecule has no slope; random forces are stiff, so steps are short."""
-    calc = HydraCalculator(model_name, dtype="float64")
-    atoms = known_molecule(calc)
-    atoms.calc = calc
-    relax(atoms, RelaxConfig())
-    timestep = 0.1 if model_name == random_model else 0.5
-    config = MDConfig(ensemble="nve", timestep=timestep, steps=1500, log_every=4)
-    assert abs(run_md(atoms, config).drift_meV_per_atom_per_ps) < 0.1
 
 
 def test_a_crystal_is_followed_through_a_cell_change(exact):

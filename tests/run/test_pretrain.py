@@ -28,6 +28,7 @@ from hydracalc.recipe import load_recipe
 from hydracalc.run.pretrain import plan, with_test_metrics
 from hydracalc.shards.alignment import align, collect_energies
 from hydracalc.shards.reader import open_shards
+from hydracalc.store.choice import StoreConfig
 
 RECIPE = """
 name = "toy"
@@ -224,8 +225,8 @@ def test_a_run_in_bfloat16_leaves_a_float32_model_and_its_own_errors(workplace):
     assert header["dtype"] == "float32"
     assert 'precision = "bfloat16"' in header["provenance"]["recipe"]
     model = load_checkpoint(folder / "model.safetensors")
-    structures = plan(load_recipe(workplace / "toy.toml", [words[0]])).structures["test"]
-    again = with_test_metrics(model, structures)
+    datasets = [open_shards(workplace / branch) for branch in model.branch_names]
+    again = with_test_metrics(model, datasets, StoreConfig())
     for branch, spec in zip(header["branches"], again.branch_specs, strict=True):
         assert branch["metrics"] == pytest.approx(spec.metrics, rel=1e-6)
 

@@ -59,12 +59,11 @@ def run_job(command, code, more):
 
 @pytest.fixture
 def mpiexec():
-    """Function (code, count, variables, seconds that ranks wait) -> completed MPI job."""
+    """Function (code, count, variables, seconds that ranks wait, first line) -> MPI job, done."""
 
-    def run(code, count, more=None, limit=20):
-        return run_job(
-            [BIN / "mpiexec", "-n", count], f"TIMEOUT = {limit}\n{MPI}{code}", more or {}
-        )
+    def run(code, count, more=None, limit=20, before=""):
+        whole = f"{before}\nTIMEOUT = {limit}\n{MPI}{code}"
+        return run_job([BIN / "mpiexec", "-n", count], whole, more or {})
 
     return run
 

@@ -1,14 +1,16 @@
 """The kind of store follows from structures, memory and ranks, and is told."""
 
 import logging
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from published import CARD, make_structure
 
 from hydracalc.shards.reader import open_shards
 from hydracalc.shards.writer import ShardWriter
 from hydracalc.store.choice import StoreConfig, choose, resolve, working_set
-from hydracalc.store.places import Place
+from hydracalc.store.places import NO_MPI, Place
 from hydracalc.store.store import open_store
 
 GB = 10**9
@@ -20,7 +22,7 @@ def place(size, node_size, mpi=True):
         size=size,
         node_size=node_size,
         gather=lambda own: [own] * size,
-        comm=object() if mpi else None,
+        no_rma="" if mpi else NO_MPI,
     )
 
 
@@ -43,6 +45,32 @@ def test_auto_takes_what_a_machine_has_room_for(caplog, num_bytes, where, kind, 
     assert (chosen.kind, chosen.width) == (kind, width)
     assert f"store: {kind}" in caplog.text
     assert f"{num_bytes / GB:.3g} GB" in caplog.text
+
+
+def test_groups_that_share_a_machine_share_its_memory(caplog):
+    """Two groups with 6 and 4 GB fit into 10 GB together, but not into 9."""
+    told = {"own": 6 * GB, "others": 4 * GB}
+    world = Place(node=7, gather=lambda own: [own, (7, "others", told["others"]), (8, "far", GB)])
+    for limit, kind in ((10, "local"), (9, "mapped")):
+        shards = SimpleNamespace(
+            manifest=SimpleNamespace(
+                shards=[SimpleNamespace(files=[SimpleNamespace(size=6 * GB)])]
+            ),
+            splits=np.zeros(3, dtype=np.int8),
+            num_atoms=np.ones(3),
+        )
+        config = StoreConfig(memory_GB=limit)
+        assert resolve(config, [shards], Place(token="own"), world=world).kind == kind
+
+
+def test_only_the_splits_that_are_held_are_counted():
+    shards = SimpleNamespace(
+        manifest=SimpleNamespace(shards=[SimpleNamespace(files=[SimpleNamespace(size=1000)])]),
+        splits=np.array([0, 1, 2, 2], dtype=np.int8),
+        num_atoms=np.array([5, 5, 20, 20]),
+    )
+    assert working_set(shards) == 1000
+    assert working_set(shards, ("train", "val")) == 200
 
 
 def test_a_width_that_is_asked_for_is_kept_where_it_has_room():

@@ -117,6 +117,49 @@ say("never said")
 
 
 @pytest.mark.mpi
+def test_a_stuck_rank_ends_the_job_of_a_thread_that_reads_ahead(mpiexec, folder, network):
+    code = (
+        opened(folder, limit=1)
+        + """
+import os, signal
+from hydracalc.graphs.neighbor_cache import NeighborCache
+from hydracalc.training.sampler import Prefetch
+from hydracalc.training.structure_set import StructureSet
+neighbors = NeighborCache(4.0, 0)
+data = StructureSet([store], branch_names=["own"], neighbors=neighbors, has_stress=True)
+with Prefetch(data, [everything] * 50) as graphs:
+    next(graphs)
+    launch.world().Barrier()
+    if place.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    for graph in graphs:
+        time.sleep(0.02)
+say("never said")
+"""
+    )
+    result = mpiexec(code, 2, network)
+    assert result.returncode != 0
+    assert "waited 1 s for structures of own from rank 1; a process is stuck" in result.stderr
+    assert "never said" not in result.stdout
+
+
+@pytest.mark.mpi
+def test_without_threads_in_mpi_rma_says_why_not_and_auto_does_without(mpiexec, folder):
+    code = f"""
+FOLDER = {str(folder)!r}
+refused = lambda: open_store(FOLDER, "train", config=StoreConfig(kind="rma"), place=place)
+assert "thread level 'multiple', but it is 'serialized'" in message_of(refused, ValueError)
+store = open_store(FOLDER, "train", config=StoreConfig(memory_GB=1e-6), place=place)
+say(store.kind)
+store.close()
+"""
+    before = "import mpi4py; mpi4py.rc.thread_level = 'serialized'"
+    result = mpiexec(code, 2, before=before)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.split() == ["mapped", "mapped"]
+
+
+@pytest.mark.mpi
 def test_a_rank_that_never_opens_its_store_ends_the_job_with_a_message(mpiexec, folder):
     code = f"if place.rank == 1:\n    time.sleep(40)\n{opened(folder)}"
     result = mpiexec(code, 2, limit=1)

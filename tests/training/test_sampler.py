@@ -11,8 +11,13 @@ NAMES = ("metals", "clusters")
 
 
 @pytest.fixture
-def data(two_sets):
-    return TrainingSet([*two_sets[0], *two_sets[1]], branch_names=NAMES, cutoff=4.0)
+def structures(two_sets):
+    return [*two_sets[0], *two_sets[1]]
+
+
+@pytest.fixture
+def data(structures):
+    return TrainingSet(structures, branch_names=NAMES, cutoff=4.0)
 
 
 def sampler(data, weights=(1.0, 1.0), **config):
@@ -65,12 +70,12 @@ def test_batches_keep_the_budget_and_the_order(data):
         assert data.num_edges[batch].sum() <= 500 or len(batch) == 1
 
 
-def test_prefetched_graphs_are_the_batches(data):
+def test_prefetched_graphs_are_the_batches(data, structures):
     batches = cut(sampler(data, max_atoms=20), 0)
     graphs = list(prefetch(data, batches))
     assert len(graphs) == len(batches)
     for graph, batch in zip(graphs, batches, strict=True):
-        assert graph.names == tuple(data.structures[i].source for i in batch)
+        assert graph.names == tuple(structures[i].source for i in batch)
         assert graph.num_edges == data.num_edges[batch].sum()
 
 
