@@ -169,7 +169,7 @@ def test_the_shipped_model_has_the_weights_and_the_shape_of_its_file():
     }
     tensors, _ = content(path)
     state = model.state_dict()
-    assert {name for name in state if name not in checkpoint._TABLES} == set(tensors)
+    assert {name for name in state if name not in checkpoint.TABLES} == set(tensors)
     assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
 
 

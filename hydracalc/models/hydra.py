@@ -12,6 +12,7 @@ from hydracalc import elements
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import derivatives, inference, precision
 from hydracalc.models.branches import Branches, BranchSpec
+from hydracalc.models.contact import Contact
 from hydracalc.models.encoder import Features
 from hydracalc.models.encoders import EncoderChoice, build_encoder
 from hydracalc.models.prediction import Prediction
@@ -30,11 +31,19 @@ class HydraConfig(EncoderChoice):
         head_widths: hidden layers of each branch's heads.
         direct_forces: also build heads that give forces without a derivative.
         repulsion: add the nuclei's screened repulsion at short range.
+        contact: distance, in sums of covalent radii, below which the encoder sees atoms as farther
+            apart than they are; 0 lets it see all distances as they are.
     """
 
     head_widths: tuple[int, ...] = (64,)
     direct_forces: bool = False
     repulsion: bool = True
+    contact: float = 0.65
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.contact < 1:
+            raise ValueError(f"contact is {self.contact}, expected at least 0 and below 1")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +92,7 @@ class HydraModel(nn.Module):
             direct_forces=config.direct_forces,
         )
         self.repulsion = Repulsion() if config.repulsion else None
+        self.contact = Contact(config.contact) if config.contact else None
         self.weighting = weighting
         self.default_branch: str | None = None
         self._precision = "float32"
@@ -218,8 +228,9 @@ class HydraModel(nn.Module):
 
     def encode(self, graph: AtomicGraph) -> Features:
         """Features of every atom of a graph whose edge vectors are set."""
+        seen = graph if self.contact is None else self.contact.seen(graph)
         with self.matrix_products():
-            features = self.encoder(graph)
+            features = self.encoder(seen)
         return Features(features.scalars.to(self.dtype), features.vectors.to(self.dtype))
 
     def _encode_with_isolated(self, graph: AtomicGraph) -> tuple[Features, Tensor, Tensor]:

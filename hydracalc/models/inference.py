@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models import derivatives
 from hydracalc.models.branches import Branches, BranchSpec, HeadPullback
+from hydracalc.models.contact import Contact
 from hydracalc.models.encoder import Features, Pullback
 from hydracalc.models.painn import PaiNN
 from hydracalc.models.painn_pullback import PaiNNPullback
@@ -27,6 +28,7 @@ class Model(Protocol):
     branches: Branches
     branch_specs: tuple[BranchSpec, ...]
     repulsion: Repulsion | None
+    contact: Contact | None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -222,7 +224,11 @@ def _encoded(
     """Features of the atoms, and what carries their gradient to the edge vectors."""
     if composition.start is not None:
         start, encoder = composition.start
-        return encoder(start, graph)
+        if model.contact is None:
+            return encoder(start, graph)
+        seen, as_seen = model.contact.with_pullback(graph)
+        features, to_seen = encoder(start, seen)
+        return features, lambda of_scalars: as_seen(to_seen(of_scalars))
     if not differentiated:
         return model.encode(graph), _refuse
     assert graph.edge_vectors is not None

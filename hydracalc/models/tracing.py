@@ -87,8 +87,9 @@ class TracedModel:
     """Predictions as `inference.infer` makes them, the bulk of them by one compiled function.
 
     It is traced and compiled at the first call, and anew only for another number of evaluated
-    branches; torch keeps compiled code on disk. What is not energy and its derivatives, and
-    structures of one atom or fewer than four edges, are left to `inference.infer`.
+    branches; torch keeps compiled code on disk. What is not energy and its derivatives, structures
+    of one atom or fewer than four edges, and atoms nearer than any bond are left to
+    `inference.infer`.
 
     Args:
         model: whose weights stay as they are.
@@ -117,13 +118,13 @@ class TracedModel:
         Raises:
             RuntimeError: the encoder cannot be traced, or torch cannot compile on this machine.
         """
-        if forces != "conservative" or graph.num_atoms < 2 or graph.num_edges < 4:
-            return inference.infer(
-                self.model, graph, composition, forces=forces, stress=stress, reference=reference
-            )
         vectors = graph.displacements() if graph.edge_vectors is None else graph.edge_vectors
         graph = graph.with_edge_vectors(vectors.to(self.model.dtype))
         assert graph.edge_vectors is not None
+        if forces != "conservative" or not self._is_plain(graph):
+            return inference.infer(
+                self.model, graph, composition, forces=forces, stress=stress, reference=reference
+            )
         constants, start = self._constants(graph, composition)
         given = self._inputs(graph, composition, start)
         function = self._function(len(composition.weights))
@@ -133,6 +134,12 @@ class TracedModel:
         return inference.predicted(
             graph, composition, energies, by_branch, reference, forces=found, stress=pressed
         )
+
+    def _is_plain(self, graph: AtomicGraph) -> bool:
+        """Whether the function was made for such structures."""
+        contact = self.model.contact
+        is_large = graph.num_atoms > 1 and graph.num_edges > 3
+        return is_large and (contact is None or not len(contact.short(graph)))
 
     def _function(self, num_branches: int) -> Function:
         if num_branches not in self._functions:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from ase import Atoms
@@ -29,10 +30,12 @@ def uncompiled(graph_module):
 def structures():
     """Batches by name: sizes unlike the traced one, repelling nuclei, images of one atom."""
     zoo = structure_zoo()
-    pressed = rattled(Atoms("H2CO", [[0, 0, 0], [0.6, 0, 0], [0, 0.9, 0], [0, 0.9, 0.9]]), 8)
+    places = np.array([[0, 0, 0], [0.6, 0, 0], [0, 0.9, 0], [0, 0.9, 0.9]])
+    touching, pressed = (rattled(Atoms("H2CO", scale * places), 8) for scale in (0.9, 1.2))
     return {
         "molecule": [zoo["molecule"]],
         "nuclei that repel": [pressed],
+        "nearer than any bond": [touching],
         "crystal": [zoo["primitive cell"]],
         "batch": [zoo["molecule"], zoo["molecule in a box"], zoo["wire"], pressed],
         "one-atom cell": [zoo["one-atom cell"]],
