@@ -1,0 +1,115 @@
+"""Nobody writes where another still does, no rank outlives its parent, each has its device."""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from multiprocessing import parent_process
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+import torch
+
+from hydracalc.devices import device_of
+from hydracalc.errors import DataError
+from hydracalc.parallel.launch import detect
+
+_WRITERS = "writers.lock"
+_DEVICE = "device-{}.lock"
+_PATIENCE = 60.0  # seconds for the ranks of a killed screening to be gone
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Tell others that blocks are written here."""
+    with (folder / _WRITERS).open("w") as lock:
+        with suppress(OSError):  # a file system without locks keeps nobody apart
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        yield
+
+
+def wait_for_writers(folder: Path) -> None:
+    """Wait until the ranks of a screening that was killed write no more.
+
+    Raises:
+        DataError: one still does after a minute.
+    """
+    end = time.monotonic() + _PATIENCE
+    with (folder / _WRITERS).open("w") as lock:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise DataError(
+                        f"{folder}: a rank of an earlier screening still writes; end it first"
+                    ) from None
+                time.sleep(0.1)
+            except OSError:
+                return
+            else:
+                return
+
+
+def remove_locks(folder: Path) -> None:
+    """Remove what this file has left in a folder."""
+    for path in (folder / _WRITERS, *folder.glob(_DEVICE.format("*"))):
+        path.unlink(missing_ok=True)
+
+
+@lru_cache(maxsize=1)
+def end_with_parent() -> None:
+    """From now on this process ends when the one that started it for its tasks does."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # a killed parent cannot ask for anything better
+
+    Thread(target=watch, daemon=True).start()
+
+
+def own_device(name: str, folder: Path) -> torch.device:
+    """The device of this rank: with "auto" and several GPUs, one for each.
+
+    Args:
+        name: as the user has it.
+        folder: that all ranks of this machine share.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    count = torch.cuda.device_count()
+    if name != "auto" or count < 2:
+        return device_of(name)
+    launched = detect()
+    index = launched.local_rank if launched.size > 1 else claim(folder, count)
+    return device_of(f"cuda:{index % count}")
+
+
+def claim(folder: Path, count: int) -> int:
+    """A number below `count` that no other living process has claimed, if there is one.
+
+    Args:
+        folder: that the processes share.
+        count: of devices.
+    """
+    for index in range(count):
+        file = (folder / _DEVICE.format(index)).open("w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            file.close()
+            continue
+        _CLAIMED.append(file)
+        return index
+    return os.getpid() % count
+
+
+# files whose locks this process holds for as long as it lives
+_CLAIMED: list[IO[str]] = []
