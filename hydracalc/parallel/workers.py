@@ -3,10 +3,12 @@
 Results come in the order of the tasks, so they do not depend on who did what.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Protocol, TypeVar, cast
 
 from hydracalc.errors import DataError
@@ -107,7 +109,8 @@ class Processes(Alone):
             return super().run(function, tasks, done)
         results: dict[int, Result] = {}
         # a fresh interpreter: forking one that has threads may hang it
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        fresh = get_context("spawn")
+        with ProcessPoolExecutor(count, mp_context=fresh, initializer=_end_with_parent) as pool:
             futures = {pool.submit(function, task): index for index, task in enumerate(tasks)}
             try:
                 for future in as_completed(futures):
@@ -122,6 +125,18 @@ class Processes(Alone):
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
         return [results[index] for index in range(len(tasks))]
+
+
+def _end_with_parent() -> None:
+    """From now on this process ends when the one that started it for its tasks does."""
+    parent = parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)  # a killed parent cannot ask for anything better
+
+    Thread(target=watch, daemon=True).start()
 
 
 class Ranks:

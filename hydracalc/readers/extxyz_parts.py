@@ -33,7 +33,7 @@ def extxyz_parts(path: Path, *, frames_per_part: int = FRAMES_PER_PART) -> list[
         return [Part(path=path)]
     count = 0
     with reading(path), path.open("rb") as file:
-        while _pass_over(path, file, count):
+        while pass_over(path, file, count):
             count += 1
     if count == 0:
         raise DataError(f"{path}: holds no frame")
@@ -50,11 +50,11 @@ def extxyz_frames(part: Part) -> Iterator[tuple[int, ase.Atoms]]:
     """
     path, number = part.path, 0
     with reading(path), open_bytes(path) as file:
-        while number < part.start and _pass_over(path, file, number):
+        while number < part.start and pass_over(path, file, number):
             number += 1
         while part.stop is None or number < part.stop:
             with reading(path, f"frame {number}"):
-                text = _frame(file)
+                text = frame_text(file)
                 if not text:
                     break
                 atoms = ase.io.read(io.StringIO(text), format="extxyz", parallel=False)
@@ -74,7 +74,7 @@ def stream_extxyz(path: Path) -> Iterator[ase.Atoms]:
         yield atoms
 
 
-def _pass_over(path: Path, file: IO[bytes], number: int) -> bool:
+def pass_over(path: Path, file: IO[bytes], number: int) -> bool:
     """Go to the end of a frame; False at the end of the file."""
     with reading(path, f"frame {number}"):
         first = file.readline()
@@ -83,7 +83,7 @@ def _pass_over(path: Path, file: IO[bytes], number: int) -> bool:
     return bool(first)
 
 
-def _frame(file: IO[bytes]) -> str:
+def frame_text(file: IO[bytes]) -> str:
     """Text of the next frame, empty at the end of the file."""
     first = file.readline()
     if not first:

@@ -1,14 +1,11 @@
-"""Nobody writes where another still does, no rank outlives its parent, each has its device."""
+"""Nobody writes where another still does, and each rank has its device."""
 
 import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import lru_cache
-from multiprocessing import parent_process
 from pathlib import Path
-from threading import Thread
 from typing import IO
 
 import torch
@@ -60,20 +57,6 @@ def remove_locks(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-@lru_cache(maxsize=1)
-def end_with_parent() -> None:
-    """From now on this process ends when the one that started it for its tasks does."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)  # a killed parent cannot ask for anything better
-
-    Thread(target=watch, daemon=True).start()
-
-
 def own_device(name: str, folder: Path) -> torch.device:
     """The device of this rank: with "auto" and several GPUs, one for each.
 
@@ -84,12 +67,13 @@ def own_device(name: str, folder: Path) -> torch.device:
     Raises:
         ValueError: there is no such device.
     """
-    count = torch.cuda.device_count()
+    found = device_of(name)
+    count = 1 if found.type == "cpu" else torch.get_device_module(found).device_count()
     if name != "auto" or count < 2:
-        return device_of(name)
+        return found
     launched = detect()
     index = launched.local_rank if launched.size > 1 else claim(folder, count)
-    return device_of(f"cuda:{index % count}")
+    return device_of(f"{found.type}:{index % count}")
 
 
 def claim(folder: Path, count: int) -> int:

@@ -15,7 +15,7 @@ from hydracalc.predictor import InferenceConfig, Predictor
 from hydracalc.registry import load_model
 from hydracalc.screening.block import Block, digest_of
 from hydracalc.screening.evaluation import Evaluation
-from hydracalc.screening.guards import end_with_parent, own_device, writing
+from hydracalc.screening.guards import own_device, writing
 from hydracalc.screening.relaxing import Relaxation
 from hydracalc.screening.selection import Selection
 from hydracalc.screening.sources import Found, Piece, read_piece
@@ -97,7 +97,6 @@ def screen_piece(task: PieceTask) -> int:
         DataError: shards are damaged.
         OSError: the folder cannot be written.
     """
-    end_with_parent()
     if task.choice.threads is not None:
         torch.set_num_threads(task.choice.threads)
     with writing(task.folder):

@@ -18,7 +18,7 @@ from hydracalc.errors import DataError
 from hydracalc.ingest.pieces import make_pieces
 from hydracalc.inputs import StructureLike, as_structure
 from hydracalc.readers.damage import reading
-from hydracalc.readers.extxyz_parts import _frame, _pass_over
+from hydracalc.readers.extxyz_parts import frame_text, pass_over
 from hydracalc.readers.frame_files import Record, record_parts, records_of
 from hydracalc.readers.json_stream import open_bytes
 from hydracalc.readers.parts import Part
@@ -184,11 +184,11 @@ def _xyz_frames(part: Part) -> Iterator[_Later]:
     path, number = part.path, 0
     try:
         with reading(path), open_bytes(path) as file:
-            while number < part.start and _pass_over(path, file, number):
+            while number < part.start and pass_over(path, file, number):
                 number += 1
             while part.stop is None or number < part.stop:
                 with reading(path, f"frame {number}"):
-                    text = _frame(file)
+                    text = frame_text(file)
                 if not text:
                     break
                 yield partial(_parsed, f"{path}:{number}", text)
