@@ -13,6 +13,7 @@ from hydracalc.cli.options import json_option
 from hydracalc.cli.prepare import prepare_command
 from hydracalc.cli.stats import stats_command
 from hydracalc.cli.tables import counts, energies, print_pairs, print_table, some_elements
+from hydracalc.cli.union import unite_command
 
 shards_argument = click.argument("out", type=click.Path(path_type=Path))
 
@@ -93,6 +94,7 @@ def validate_command(out: Path, as_json: bool) -> int:
 
 
 data.add_command(align_command)
+data.add_command(unite_command)
 data.add_command(check_command)
 data.add_command(label_command)
 data.add_command(leakage_command)
