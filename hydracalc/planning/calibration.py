@@ -207,7 +207,7 @@ def calibrate(
         edge_s=costs[1],
         touch_s=costs[2],
         weight_s=weight_s,
-        graph_s=seconds["graph"] / ones[0].graph.num_atoms,
+        graph_s=seconds["graph"] / _fullest(trials).graph.num_atoms,
         activation_ratio=ratio,
         flops_atom=per_atom,
         flops_edge=per_edge,
@@ -224,8 +224,9 @@ def _measure(
     one, device = trials[0], torch.device("cpu")
     tasks: dict[str, Callable[[], object]] = {str(n): trial for n, trial in enumerate(trials)}
     tasks["update"] = lambda: _update(one.trainer)
-    every = np.arange(len(one.trainer.data))
-    tasks["graph"] = lambda: one.trainer.data.graph(every)
+    full = _fullest(trials).trainer.data  # what a graph costs at least is no matter in a real batch
+    every = np.arange(len(full))
+    tasks["graph"] = lambda: full.graph(every)
     taken = clock.interleaved(tasks, effort=effort, device=device)
     # these take milliseconds: many rounds of their own
     often = replace(effort, min_rounds=10 * effort.min_rounds, max_rounds=10 * effort.max_rounds)
@@ -233,6 +234,11 @@ def _measure(
     taken |= clock.interleaved(small, effort=often, device=device)
     # the fastest: what else the machine does can only add
     return {name: float(np.min(times)) / 1000 for name, times in taken.items()}
+
+
+def _fullest(trials: Sequence[_Trial]) -> _Trial:
+    """The trial with most atoms in its batch."""
+    return max(trials, key=lambda trial: trial.graph.num_atoms)
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:

@@ -94,8 +94,8 @@ def assumptions(model: Model) -> list[str]:
         "atoms drawn of their branches",
         f"one copy of a group's structures and neighbor lists on {width}; graphs are made ahead "
         "by a thread",
-        "a rank keeps weights, gradients, two moments and the average; gradients are summed after "
-        "the backward pass, in a flattened copy",
+        "a rank keeps weights, gradients, two moments and the average; gradients are summed where "
+        "they are",
     ]
 
 
