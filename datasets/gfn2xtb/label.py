@@ -12,8 +12,9 @@ contact. One in ten has a proton more or less. Needs `pip install rdkit tblite a
 import argparse
 import sys
 from collections import Counter
+from pathlib import Path
+from typing import TextIO
 
-import ase.io
 import numpy as np
 from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -192,6 +193,21 @@ def labelled(atoms: Atoms) -> Atoms | str:
     return atoms
 
 
+def written(atoms: Atoms, molecule: str) -> str:
+    """The frame as extended XYZ."""
+    charge, energy = atoms.info["charge"], atoms.get_potential_energy()
+    lines = [
+        str(len(atoms)),
+        f"Properties=species:S:1:pos:R:3:forces:R:3 charge={charge} "
+        f'molecule="{molecule}" energy={energy:.6f} pbc="F F F"',
+    ]
+    for symbol, *rest in zip(
+        atoms.get_chemical_symbols(), atoms.positions, atoms.get_forces(), strict=True
+    ):
+        lines.append(" ".join([symbol, *(f"{x:.5f}" for x in np.concatenate(rest))]))
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Make and label the frames of one part of the molecules."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -203,8 +219,15 @@ def main() -> None:
     RDLogger.DisableLog("rdApp.*")
     part, parts = map(int, given.part.split("/"))
     counts: Counter[str] = Counter()
-    for number in range(part, given.molecules, parts):
-        rng = np.random.default_rng([given.seed, number])
+    with Path(given.out).open("a") as out:
+        label_all(range(part, given.molecules, parts), given.seed, out, counts)
+    sys.stdout.write(f"{dict(counts)}\n")
+
+
+def label_all(numbers: range, seed: int, out: TextIO, counts: Counter[str]) -> None:
+    """Write labelled frames of molecules, count what was kept and why others were not."""
+    for number in numbers:
+        rng = np.random.default_rng([seed, number])
         try:
             molecule = charged(grown(rng), rng)
             made = embedded(molecule, number)
@@ -220,11 +243,8 @@ def main() -> None:
                 done = "not converged"
             counts[done if isinstance(done, str) else "kept"] += 1
             if not isinstance(done, str):
-                done.info["molecule"] = Chem.MolToSmiles(molecule)
-                ase.io.write(given.out, done, format="extxyz", append=True)
-        if number % 100 < parts:
-            sys.stdout.write(f"{number} {dict(counts)}\n")
-            sys.stdout.flush()
+                out.write(written(done, Chem.MolToSmiles(molecule)))
+        out.flush()
 
 
 if __name__ == "__main__":
