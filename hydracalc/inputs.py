@@ -14,6 +14,9 @@ from hydracalc.structure import AtomicStructure, from_atoms
 # ASE Atoms, pymatgen Structure or Molecule, or AtomicStructure
 StructureLike: TypeAlias = Any
 
+# endings of files that ase.db reads and writes
+DATABASES = (".db", ".json")
+
 
 def as_structure(given: StructureLike, *, source: str = "") -> AtomicStructure:
     """The structure of an object of ASE, pymatgen or hydracalc; the object is not changed.
@@ -71,7 +74,8 @@ def read_atoms(path: Path | str) -> Iterator[Atoms]:
     """Every structure of a file that ase.io reads (extxyz, cif, POSCAR, traj, db, json, ...).
 
     Args:
-        path: file, with ASE's "@" selection after it where only some are meant.
+        path: file, with ASE's "@" selection after it where only some are meant. The key-value
+            pairs of a database's rows, charge and spin among them, are in `atoms.info`.
 
     Raises:
         ValueError: there is no such file, or ASE cannot read it.
@@ -84,10 +88,42 @@ def read_atoms(path: Path | str) -> Iterator[Atoms]:
     if not filename or not Path(filename).exists():
         raise ValueError(f"{path}: there is no such file")
     try:
-        # under MPI every rank reads for itself: some readers would wait for all to take part
-        yield from iread(filename, index=selection or ":", parallel=False)
+        if Path(filename).suffix in DATABASES:
+            yield from _rows(filename, selection or ":")
+        else:
+            # under MPI every rank reads for itself: some readers would wait for all to take part
+            yield from iread(filename, index=selection or ":", parallel=False)
     except Exception as error:  # each of ASE's readers raises what it likes
         raise ValueError(f"{path}: ASE cannot read it: {type(error).__name__}: {error}") from error
+
+
+def _rows(filename: str, selection: str) -> Iterator[Atoms]:
+    """Rows of an ASE database; ase.io would leave their charge and spin behind.
+
+    Args:
+        filename: of the database.
+        selection: an index, a slice with step 1, or a query of ase.db.
+    """
+    from ase.db import connect
+    from ase.io.formats import string2index
+
+    with connect(filename, serial=True) as database:
+        chosen = string2index(selection)
+        if isinstance(chosen, str):  # a query
+            rows = database.select(chosen)
+        else:
+            if isinstance(chosen, int):
+                chosen = slice(chosen, chosen + 1 or None)
+            start, stop, step = chosen.indices(database.count())
+            if step != 1:
+                raise ValueError(f"selection {selection!r} of a database must have step 1")
+            # a limit of 0 is none
+            rows = database.select(offset=start, limit=stop - start) if stop > start else ()
+        for row in rows:
+            atoms = row.toatoms()
+            # of `row` itself, "charge" would be the sum of initial charges
+            atoms.info |= {key: vars(row)[key] for key in row.key_value_pairs}
+            yield atoms
 
 
 def as_labelled(atoms: Atoms, *, branch: str = "", source: str = "") -> AtomicStructure:

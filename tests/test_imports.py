@@ -15,7 +15,7 @@ PACKAGE = ROOT / "hydracalc"
 # a file imports only from lower layers or its own folder; the files beside each other in
 # hydracalc/ are one folder
 LAYERS = (
-    "errors units elements fields structure references card inputs",
+    "errors units elements fields structure references card inputs outputs plugins",
     "kernels parallel",
     "shards graphs devices readers",
     "ingest store models",
@@ -23,7 +23,7 @@ LAYERS = (
     "training weighting mixture support predictor moving",
     "calculator recipe simulation",
     "run",
-    "validation exam benchmark screening",
+    "validation exam benchmark screening interop",
     "planning finetuning",
     "cli",
     "__main__",
@@ -36,9 +36,11 @@ HOMES = {
     "mpi4py": ("store/windows.py", "parallel/launch.py"),
     "adios2": ("shards/",),
     "deephyper": ("hpo/",),
+    "dftd3": ("interop/dispersion.py",),
     "e3nn": ("models/mace_basis.py",),
     "numba": ("kernels/",),
     "torch_geometric": ("graphs/pyg.py",),
+    "torch_sim": ("interop/torchsim.py",),
     "torch.distributed": ("parallel/", "store/", "training/", "run/"),
 }
 

@@ -25,7 +25,12 @@ NOT_CONVERGED = 1
 @click.command()
 @click.argument("structures", nargs=-1, required=True)
 @model_options
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write extxyz here.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="Also write structures with results here: .extxyz, .xyz, .traj, .db or .json (ASE).",
+)
 @click.option("--max-atoms", type=int, default=None, help="Atoms evaluated at a time.")
 @json_option
 def predict(
@@ -41,7 +46,9 @@ def predict(
     every branch that knows the elements.
     """
     from hydracalc.inputs import read_atoms
+    from hydracalc.outputs import check_ending, write_atoms
 
+    check_ending(output)
     named = [(f"{p}:{i}", a) for p in structures for i, a in enumerate(read_atoms(p))]
     if not named:
         raise ValueError(f"no structures in {', '.join(structures)}")
@@ -57,9 +64,7 @@ def predict(
         order = {name: position for position, (name, _) in enumerate(named)}
         rows.sort(key=lambda row: order[row["structure"]])
     if output is not None:
-        from ase.io import write
-
-        write(output, frames, format="extxyz")
+        write_atoms(output, frames)
     if as_json:
         click.echo(json.dumps({"predictions": rows}, indent=2))
         return

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from hydracalc.graphs.graph import AtomicGraph
+from hydracalc.models.embedding import AtomEmbedding
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,10 +53,17 @@ class EncoderConfig:
 
 
 class Encoder(Protocol):
-    """Every encoder: periodic, smooth at the cutoff, twice differentiable, no neighbor cap."""
+    """Every encoder: periodic, smooth at the cutoff, twice differentiable, no neighbor cap.
+
+    Attributes:
+        num_channels: C of its features.
+        num_vectors: C' of its features.
+        embedding: what it starts from; its type is the type that the encoder computes in.
+    """
 
     num_channels: int
     num_vectors: int
+    embedding: AtomEmbedding
 
     def __call__(self, graph: AtomicGraph) -> Features:
         """Features of every atom of a graph whose edge vectors are set."""

@@ -1,0 +1,1 @@
+"""Other programs at the border: dispersion corrections, batched simulation in torch-sim."""
