@@ -152,7 +152,7 @@ def find_recipe(path: str | Path) -> Path:
     given = Path(path)
     if given.is_file():
         return given
-    shipped = {file.stem: file for file in _recipes_folder().glob("*.toml")}
+    shipped = {file.stem: file for file in recipes_folder().glob("*.toml")}
     if given.suffix in ("", ".toml") and given.stem in shipped:
         return shipped[given.stem]
     raise ValueError(unknown("recipe", str(path), shipped))
@@ -225,7 +225,7 @@ def _override(table: dict[str, Any], text: str) -> None:
         table[last] = value.strip()
 
 
-def _recipes_folder() -> Path:
+def recipes_folder() -> Path:
     """`recipes/` of the checkout, or the copy inside an installed wheel."""
     package = Path(sys.modules["hydracalc"].__file__ or "").parent
     installed = package / "_recipes"

@@ -17,6 +17,7 @@ COMMANDS = {
     "bench": "hydracalc.cli.bench:bench",
     "check": "hydracalc.cli.exam:check_command",
     "data": "hydracalc.cli.data:data",
+    "downstream": "hydracalc.cli.downstream:downstream",
     "eval": "hydracalc.cli.evaluate:evaluate",
     "finetune": "hydracalc.cli.finetune:finetune",
     "info": "hydracalc.cli.info:info",

@@ -20,7 +20,7 @@ _PART_OF_DATA = 0.2
 _SMALLEST_BATCH, _LARGEST_BATCH = 2, 12
 _MOST_ATOMS = 384
 # highest learning rates, by method
-_LEARNING_RATES = {"full": 1e-3, "heads": 3e-3, "lora": 3e-3}
+_LEARNING_RATES = {"full": 1e-3, "heads": 3e-3, "lora": 3e-3, "scratch": 1e-2}
 _VALIDATIONS = 40  # in a run
 
 
@@ -30,7 +30,8 @@ class FinetuneConfig:
 
     Attributes:
         method: "full" trains all weights, "heads" the new branch alone, "lora" changes of low rank
-            of the encoder and the new branch.
+            of the encoder and the new branch; "scratch" trains all weights of a model of the same
+            shape that begins with random ones and has the new branch alone, for comparison.
         from_branch: branch that the new one begins as; "" takes the one whose forces on the
             training data are best before.
         new_branch: its name.
@@ -45,12 +46,12 @@ class FinetuneConfig:
         learning_rate: highest.
         batch_structures: structures of the new branch in a step, about.
         replay_share: structures of replayed branches per structure of the new one.
-        seed: of the split, of the order, and of low-rank changes.
+        seed: of the split, of the order, of low-rank changes, and of random weights.
         loss: which errors matter how much.
         ema: of the weights.
     """
 
-    method: Literal["full", "heads", "lora"] = "full"
+    method: Literal["full", "heads", "lora", "scratch"] = "full"
     from_branch: str = ""
     new_branch: str = "finetuned"
     references: str = "refit"

@@ -93,7 +93,7 @@ def gather(
         if other is not None:
             parts[name] = _usable(read_labelled(other, branch=branch), left_out, isolated)
     if not parts["val"]:
-        parts["train"], parts["val"] = _drawn(parts["train"], val_fraction, seed)
+        parts["train"], parts["val"] = drawn(parts["train"], val_fraction, seed)
     for name in ("train", "val"):
         if not parts[name]:
             raise DataError(
@@ -118,9 +118,10 @@ def _usable(
     return kept
 
 
-def _drawn(
+def drawn(
     structures: Sequence[AtomicStructure], fraction: float, seed: int
 ) -> tuple[list[AtomicStructure], list[AtomicStructure]]:
+    """Structures without some that are drawn at random, at least one, and those."""
     count = max(1, round(fraction * len(structures)))
     order = np.random.default_rng(seed).permutation(len(structures))
     chosen = set(order[:count].tolist())

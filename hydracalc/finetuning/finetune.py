@@ -14,8 +14,22 @@ from hydracalc.checkpoint import save_checkpoint
 from hydracalc.finetuning.best_weights import BestWeights
 from hydracalc.finetuning.config import FinetuneConfig, trainer_config
 from hydracalc.finetuning.data import LabelledData, gather
-from hydracalc.finetuning.forgetting import OldData, drift, errors_by_branch, errors_of, read_old
-from hydracalc.finetuning.new_branch import best_of, candidates, chosen_references, grown
+from hydracalc.finetuning.forgetting import (
+    NOTHING_OLD,
+    OldData,
+    drift,
+    errors_by_branch,
+    errors_of,
+    read_old,
+)
+from hydracalc.finetuning.new_branch import (
+    best_of,
+    blank,
+    candidates,
+    chosen_references,
+    grown,
+    measured_not_trusted,
+)
 from hydracalc.models.hydra import HydraModel
 from hydracalc.models.low_rank import add_low_rank, merge_low_rank
 from hydracalc.registry import full_name, load_model
@@ -88,7 +102,7 @@ def finetune(
 
     The new branch begins as a copy of an old one: its predictions differ by reference energies
     only. Old branches keep their heads unless they are replayed. The new branch is the model's
-    default.
+    default. By method "scratch" it is the only one and begins with random weights.
 
     Args:
         model: name, path, or the model itself, which is not changed.
@@ -100,6 +114,8 @@ def finetune(
         ValueError: a file, branch, element or setting is not there or not allowed.
         DataError: data are damaged, leave nothing to train on, or a loss is not finite.
     """
+    if config.method == "scratch" and (sources.replay or sources.watch):
+        raise ValueError("method scratch keeps no old branch, so there is none to replay or watch")
     named = "" if isinstance(model, HydraModel) else full_name(str(model))
     old = model if isinstance(model, HydraModel) else load_model(str(model), dtype="float32")
     data = gather(
@@ -112,21 +128,41 @@ def finetune(
     )
     replay = read_old(sources.replay, old, seed=config.seed)
     watched = read_old([*sources.replay, *sources.watch], old, seed=config.seed).held_out
-    found = candidates(old, data.train)
-    origin = best_of(found, config.from_branch)
-    table = chosen_references(
-        old, origin, data.train, choice=config.references, isolated=data.isolated
-    )
-    new = grown(old, origin, config.new_branch, table, data.train)
-    errors = {
-        "before": _errors(old, origin, data),
-        "step 0": _errors(new, config.new_branch, data),
-    }
+    tuned, report = grow(old, data, config, replay=replay)
+    if watched:
+        before, after = errors_by_branch(old, watched), errors_by_branch(tuned, watched)
+        forgotten = {name: {"before": before[name], "after": after[name]} for name in before}
+        report = replace(report, forgotten=forgotten)
+    _write(folder, tuned, report, config, origin=named)
+    return report
+
+
+def grow(
+    old: HydraModel, data: LabelledData, config: FinetuneConfig, *, replay: OldData = NOTHING_OLD
+) -> tuple[HydraModel, FinetuneReport]:
+    """The model with a branch for data, and what came of it; nothing is read or written.
+
+    Args:
+        old: is not changed.
+        data: structures of the new branch.
+        config: how.
+        replay: structures of old branches that are trained along.
+
+    Raises:
+        ValueError: a branch, element or setting is not there or not allowed.
+        DataError: a loss is not finite.
+    """
+    with measured_not_trusted():
+        found = candidates(old, data.train)
+        origin = best_of(found, config.from_branch)
+        new = _beginning(old, origin, data, config)
+        before = _errors(old, origin, data)
+    errors = {"before": before, "step 0": _errors(new, config.new_branch, data)}
     best, trainer = _train(new, data, replay, config)
     tuned = best_model(new, trainer, best, replayed={s.branch for s in replay.train})
     errors["after"] = _errors(tuned, config.new_branch, data)
-    before = errors_by_branch(old, watched) if watched else {}
-    after = errors_by_branch(tuned, watched) if watched else {}
+    with measured_not_trusted():
+        moved = drift(old, tuned, data.val)
     report = FinetuneReport(
         from_branch=origin,
         candidates=[asdict(candidate) for candidate in found],
@@ -139,12 +175,30 @@ def finetune(
         steps=trainer.position.step,
         seconds=trainer.position.seconds,
         best=(best.best + 1, len(best.history)),
-        forgotten={n: {"before": before[n], "after": after[n]} for n in before},
-        drift=drift(old, tuned, data.val),
+        forgotten={},
+        drift=moved,
         history=best.history,
     )
-    _write(folder, tuned, report, config, origin=named)
-    return report
+    return tuned, report
+
+
+def _beginning(
+    old: HydraModel, origin: str, data: LabelledData, config: FinetuneConfig
+) -> HydraModel:
+    """The model at step 0: with the new branch last, and alone where it is trained from scratch."""
+    from_scratch = config.method == "scratch"
+    start = blank(old, origin, seed=config.seed) if from_scratch else old
+    table = chosen_references(
+        start, origin, data.train, choice=config.references, isolated=data.isolated
+    )
+    new = grown(start, origin, config.new_branch, table, data.train)
+    if not from_scratch:
+        return new
+    spec = new.branch_specs[-1]
+    card = spec.card.model_copy(
+        update={"title": "trained from scratch", "notes": "weights begin at random"}
+    )
+    return new.with_branches([len(new.branch_names) - 1], [replace(spec, card=card)]).eval()
 
 
 def _errors(model: HydraModel, branch: str, data: LabelledData) -> dict[str, dict[str, float]]:

@@ -31,6 +31,9 @@ class OldData:
     held_out: list[AtomicStructure]
 
 
+NOTHING_OLD = OldData(train=[], held_out=[])
+
+
 def read_old(folders: Sequence[Path], model: HydraModel, *, seed: int) -> OldData:
     """Some structures of shards of branches that a model has.
 
@@ -73,13 +76,14 @@ def drift(
 ) -> dict[str, float]:
     """How far forces of the old branches moved on structures, mean |change|, eV/Angstrom.
 
-    Needs no labels; branches that lack an element of the structures are not in it.
+    Needs no labels; branches that lack an element of the structures, or that the model after no
+    longer has, are not in it.
     """
     moved = {}
     for index, name in enumerate(before.branch_names):
         knows = before.supported[index].cpu().numpy()
         some = [s for s in structures if knows[s.atomic_numbers].all()][:_MOST_MEASURED]
-        if not some:
+        if not some or name not in after.branch_names:
             continue
         old, new = (
             np.concatenate([np.asarray(p.forces) for p in predict(model, name, some)])

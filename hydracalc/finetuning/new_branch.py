@@ -1,11 +1,14 @@
 """A new branch: which one it begins as, and the reference energies that fit its data."""
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from hydracalc import elements, references
 from hydracalc.card import Card, Labels
@@ -96,6 +99,14 @@ def best_of(found: Sequence[Candidate], wanted: str = "") -> str:
         return float("inf") if chosen is None else chosen
 
     return min(able, key=error).branch
+
+
+@contextmanager
+def measured_not_trusted() -> Iterator[None]:
+    """No warnings of charges and spins that are new to a branch: labels tell how it fares."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".* is new to ", category=UserWarning)
+        yield
 
 
 def predict(
@@ -201,7 +212,32 @@ def grown(
         notes=f"weights begin as those of {branch} ({old.card.theory})",
     )
     spec = replace(
-        old, name=name, card=card, references=table, num_structures=len(data), metrics={}
+        old,
+        name=name,
+        card=card,
+        references=table,
+        num_structures=len(data),
+        charges=tuple(sorted({s.total_charge for s in data})),
+        spin_multiplicities=tuple(sorted({s.spin_multiplicity for s in data})),
+        metrics={},
     )
     count = len(model.branch_names)
     return model.with_branches([*range(count), index], [*model.branch_specs, spec])
+
+
+def blank(model: HydraModel, branch: str, *, seed: int) -> HydraModel:
+    """A model of the same shape with one of the branches alone and random weights.
+
+    Nothing that was learned is in it but the references of the branch.
+
+    Args:
+        model: whose shape it has.
+        branch: name of the branch.
+        seed: of the weights.
+    """
+    spec = model.branch_specs[model.branch_names.index(branch)]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = HydraModel(model.config, [replace(spec, scale=1.0, metrics={})])
+    fresh.precision = model.precision
+    return fresh.eval().requires_grad_(False)

@@ -3,6 +3,7 @@ import re
 
 import ase.io
 import pytest
+import torch
 from builders import make_card
 from click.testing import CliRunner
 
@@ -11,6 +12,7 @@ from hydracalc.checkpoint import load_checkpoint
 from hydracalc.cli.main import main
 from hydracalc.finetuning.config import FinetuneConfig
 from hydracalc.finetuning.finetune import Sources, finetune
+from hydracalc.finetuning.new_branch import blank
 from hydracalc.shards.writer import ShardWriter
 
 METHODS = ("full", "heads", "lora")
@@ -100,6 +102,72 @@ def test_the_same_seed_gives_the_same_weights(pretrained, new_file, tmp_path):
         finetune(pretrained, Sources(data=new_file), tmp_path / name, config)
         both.append(dict(load_checkpoint(tmp_path / name / "model.safetensors").named_parameters()))
     assert all((both[0][key] == both[1][key]).all() for key in both[0])
+
+
+def test_the_new_branch_knows_the_charges_of_its_data(pretrained, new_file, tmp_path):
+    frames = ase.io.read(new_file, ":12")
+    for number, atoms in enumerate(frames):
+        atoms.info |= {"charge": -(number % 2), "spin": 1 + number % 2}
+    ase.io.write(tmp_path / "charged.extxyz", frames)
+    config = FinetuneConfig(method="heads", steps=2, val_fraction=0.2)
+    finetune(pretrained, Sources(data=tmp_path / "charged.extxyz"), tmp_path / "out", config)
+    spec = load_checkpoint(tmp_path / "out" / "model.safetensors").branch_specs[-1]
+    assert (spec.charges, spec.spin_multiplicities) == ((-1, 0), (1, 2))
+
+
+@pytest.fixture(scope="session")
+def scratch(pretrained, new_file, tmp_path_factory):
+    """The report of a training from scratch, and the model it wrote."""
+    folder = tmp_path_factory.mktemp("scratch")
+    config = FinetuneConfig(method="scratch", new_branch="mine", **QUICK)
+    report = finetune(pretrained, Sources(data=new_file), folder, config)
+    return report, load_checkpoint(folder / "model.safetensors")
+
+
+def test_scratch_has_the_shape_of_the_model_and_one_branch(scratch, pretrained):
+    report, model = scratch
+    old = load_checkpoint(pretrained)
+    assert model.config == old.config
+    assert model.branch_names == ("mine",)
+    shapes = {name: p.shape for name, p in old.encoder.named_parameters()}
+    assert {name: p.shape for name, p in model.encoder.named_parameters()} == shapes
+    assert report.trained == sum(p.numel() for p in model.parameters())
+
+
+def test_scratch_begins_with_random_weights_that_the_seed_decides(pretrained):
+    old = load_checkpoint(pretrained)
+    one, same, other = (blank(old, "alloys", seed=seed) for seed in (0, 0, 1))
+    for name, parameter in old.encoder.named_parameters():
+        fresh = one.encoder.get_parameter(name)
+        assert torch.equal(fresh, same.encoder.get_parameter(name))
+        if fresh.any() and parameter.ndim > 1:  # some begin as zeros
+            assert not torch.equal(fresh, other.encoder.get_parameter(name))
+            # nothing of the old weights is left in them
+            both = torch.stack([fresh.flatten(), parameter.flatten()])
+            assert abs(torch.corrcoef(both)[0, 1]) < 0.5
+    for name, parameter in one.branches.named_parameters():
+        if parameter.ndim > 2 and "bias" not in name:
+            assert not torch.equal(parameter[0], old.branches.get_parameter(name)[0])
+
+
+def test_scratch_learns_from_references_that_fit(scratch):
+    report, _ = scratch
+    start, end = report.errors["step 0"]["val"], report.errors["after"]["val"]
+    assert start["energy_mae_eV_per_atom"] < 1.0
+    assert end["force_mae_eV_per_A"] < 0.8 * start["force_mae_eV_per_A"]
+    assert report.errors["before"]["val"]["energy_mae_eV_per_atom"] > 30
+    assert report.drift == {}
+
+
+def test_scratch_is_given_the_steps_of_fine_tuning(scratch, tuned):
+    _, report, _ = tuned
+    assert scratch[0].steps == report.steps
+
+
+def test_scratch_has_no_old_branches_to_keep(pretrained, new_file, tmp_path):
+    sources = Sources(data=new_file, watch=(tmp_path,))
+    with pytest.raises(ValueError, match="none to replay or watch"):
+        finetune(pretrained, sources, tmp_path / "out", FinetuneConfig(method="scratch"))
 
 
 def test_replay_trains_old_branches_along(pretrained, new_file, old_structures, tmp_path):
