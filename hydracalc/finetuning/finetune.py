@@ -159,7 +159,7 @@ def grow(
         before = _errors(old, origin, data)
     errors = {"before": before, "step 0": _errors(new, config.new_branch, data)}
     best, trainer = _train(new, data, replay, config)
-    tuned = best_model(new, trainer, best, replayed={s.branch for s in replay.train})
+    tuned = best_model(trainer, best)
     errors["after"] = _errors(tuned, config.new_branch, data)
     with measured_not_trusted():
         moved = drift(old, tuned, data.val)
@@ -262,27 +262,16 @@ def _shares(branch_index: np.ndarray, new: int, replay_share: float) -> list[flo
     return [max(other, 1e-9)] * new + [1.0]
 
 
-@torch.no_grad()
-def best_model(
-    start: HydraModel, trainer: Trainer, best: BestWeights, *, replayed: set[str]
-) -> HydraModel:
-    """The averaged weights of the best validation, in a plain model.
+def best_model(trainer: Trainer, best: BestWeights) -> HydraModel:
+    """The averaged weights of the best validation in a plain model, the new branch its default.
 
-    Args:
-        start: the model before; branches that were not trained get their heads from it, which
-            weights shared by all branches in the optimizer would have changed.
-        trainer: that trained a copy of it.
-        best: its best weights.
-        replayed: old branches that were trained along.
+    Heads of branches that were not trained are as before: their gradients are zero, and nothing
+    decays.
     """
     tuned = copy.deepcopy(trainer.average.model)
     best.give_back(tuned)
     merge_low_rank(tuned)
-    kept = [index for index, name in enumerate(start.branch_names[:-1]) if name not in replayed]
-    before = dict(start.branches.named_parameters())
-    for name, parameter in tuned.branches.named_parameters():
-        parameter[kept] = before[name][kept]
-    tuned.default_branch = start.branch_names[-1]
+    tuned.default_branch = best.branch
     return tuned.eval().requires_grad_(False)
 
 
