@@ -20,7 +20,7 @@ def finished(folder):
 def test_killed_at_random_moments_every_structure_is_there_once(choice, tmp_path):
     """SIGKILL at any moment of a run, again and again, until one comes to its end."""
     path, config = tmp_path / "many.traj", ScreenConfig(block=5)
-    ase.io.write(path, make_structures(400))
+    ase.io.write(path, make_structures(600))
     calm = screen_files([path], tmp_path / "calm", choice, config=config)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["hydracalc.screening.screen"])
@@ -31,10 +31,10 @@ def test_killed_at_random_moments_every_structure_is_there_once(choice, tmp_path
             target=screen_files, args=([path], out, choice), kwargs={"config": config}
         )
         process.start()
-        # every other one gets to work first, so that the end comes nearer
+        # every other one gets to work first, so that the end comes nearer, but not there
         while kills % 2 and finished(tmp_path) == before and process.is_alive():
-            time.sleep(0.005)
-        process.join(moments.uniform(0, 0.3 if kills % 2 else 1.5))
+            time.sleep(0.002)
+        process.join(moments.uniform(0, 0.03 if kills % 2 else 0.3))
         kills += process.is_alive()
         process.kill()
         process.join()
@@ -44,4 +44,4 @@ def test_killed_at_random_moments_every_structure_is_there_once(choice, tmp_path
     assert gained > 1
     assert report.sha256 == calm.sha256
     names = open_results(out).text("name")
-    assert names == [f"{path}:{number}" for number in range(400)]
+    assert names == [f"{path}:{number}" for number in range(600)]
