@@ -1,6 +1,7 @@
 """Short relaxations of crystals in which elements were replaced, labelled with SevenNet-0.
 
-    python label.py parents.extxyz out.extxyz --seed 0 --part 0/2 --minutes 60
+    python label.py parents.extxyz part0.xyz --seed 0 --part 0/2 --minutes 60
+    python ../make_slice.py MPtrj_computed.json.gz part0.xyz part1.xyz
 
 SevenNet-0 (7net-0, trained on MPtrj; its weights come with `pip install sevenn==0.13.0`) stands in
 for PBE at the level of MPtrj, near equilibrium only: frames with large forces or stresses are left
@@ -195,11 +196,14 @@ def main() -> None:
         if len(child) > LARGEST or not has_room(child):
             counts["no room"] += 1
             continue
-        for atoms in family(child, rng, calculator):
+        for step, atoms in enumerate(family(child, rng, calculator)):
             reason = why_not(atoms)
             counts[reason or "kept"] += 1
             if not reason:
-                atoms.info = {"source": source, "child": number - parts}
+                atoms.info = {
+                    "mptrj_traj_id": f"computed-{given.seed}-{number - parts}",
+                    "mptrj_snapshot_id": f"{source}-{step}",
+                }
                 ase.io.write(given.out, atoms, format="extxyz", append=True)
         sys.stdout.write(f"{number} {dict(counts)}\n")
 
