@@ -14,6 +14,15 @@ from hydracalc.structure import AtomicStructure
 
 ENCODERS = ("dimenet", "egnn", "mace", "painn", "pnaeq", "schnet")
 ORGANIC = ("H", "C", "N", "O")
+# section of a recipe: a model that trains in seconds
+TOY_MODEL = """
+[model]
+cutoff = 4.0
+num_channels = 8
+num_layers = 1
+num_radial = 4
+head_widths = [8]
+"""
 METALLIC = ("H", "C", "O", "Na", "Al", "Si", "Cl", "Cu")
 
 

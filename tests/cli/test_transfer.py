@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.emt import EMT
-from builders import labelled, make_card
+from builders import TOY_MODEL, labelled, make_card
 
 from hydracalc.recipe import load_recipe
 from hydracalc.shards.writer import ShardWriter
 from hydracalc.validation.single_task import differences, finished_run, single_recipes
 
-RECIPE = """
+RECIPE = (
+    """
 name = "both"
 threads = 1
 
@@ -26,13 +27,9 @@ share = 0.5
 name = "oxide"
 shards = "oxide"
 
-[model]
-cutoff = 4.0
-num_channels = 8
-num_layers = 1
-num_radial = 4
-head_widths = [8]
-
+"""
+    + TOY_MODEL
+    + """
 [trainer.training]
 epochs = 2
 
@@ -40,6 +37,7 @@ epochs = 2
 alpha = 1.0
 max_atoms = 64
 """
+)
 FORMULAS = {"copper": ("Cu3", "Cu4"), "oxide": ("Cu2O", "Cu3O2", "CuO")}
 COUNTS = {"copper": 60, "oxide": 40}  # in all; a half is trained on
 

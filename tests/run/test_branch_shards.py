@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from builders import make_card
+from builders import TOY_MODEL, make_card
 from training.conftest import clusters, metals
 
 from hydracalc.recipe import load_recipe
@@ -19,17 +19,14 @@ from hydracalc.store.places import Place
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
 SCRIPT = Path(__file__).with_name("stores_run.py")
-RECIPE = """
+RECIPE = (
+    """
 name = "small"
 threads = 1
 
-[model]
-cutoff = 4.0
-num_channels = 8
-num_layers = 1
-num_radial = 4
-head_widths = [8]
-
+"""
+    + TOY_MODEL
+    + """
 [trainer.training]
 epochs = 1
 
@@ -37,6 +34,7 @@ epochs = 1
 max_atoms = 24
 max_edges = 2000
 """
+)
 SETS = {
     "metals": lambda: metals(20),
     "clusters": lambda: clusters(20),

@@ -13,7 +13,7 @@ import pytest
 import torch
 from ase import Atoms
 from ase.calculators.emt import EMT
-from builders import labelled, make_card
+from builders import TOY_MODEL, labelled, make_card
 from click.testing import CliRunner
 from safetensors import safe_open
 from safetensors.torch import load_file
@@ -30,7 +30,8 @@ from hydracalc.shards.alignment import align, collect_energies
 from hydracalc.shards.reader import open_shards
 from hydracalc.store.choice import StoreConfig
 
-RECIPE = """
+RECIPE = (
+    """
 name = "toy"
 threads = 1
 
@@ -42,19 +43,16 @@ shards = "copper"
 name = "oxide"
 shards = "oxide"
 
-[model]
-cutoff = 4.0
-num_channels = 8
-num_layers = 1
-num_radial = 4
-head_widths = [8]
-
+"""
+    + TOY_MODEL
+    + """
 [trainer.training]
 epochs = 2
 
 [trainer.sampler]
 max_atoms = 64
 """
+)
 
 
 ROOT = Path(__file__).parents[2]
