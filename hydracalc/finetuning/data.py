@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc.errors import DataError
-from hydracalc.inputs import as_labelled, read_atoms
-from hydracalc.shards.reader import open_shards
 from hydracalc.shards.table import SPLITS
 from hydracalc.structure import AtomicStructure
+from hydracalc.validation.labelled_data import open_labelled
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LabelledData:
+class TuningData:
     """Structures of one branch by what they are for.
 
     Attributes:
@@ -40,17 +39,13 @@ def read_labelled(path: Path | str, *, branch: str) -> list[AtomicStructure]:
         ValueError: there is no such file, or ASE cannot read it.
         DataError: shards are damaged.
     """
-    if (Path(path) / "manifest.json").is_file():
-        with open_shards(path) as shards:
-            found = shards.read(np.arange(len(shards)))
-            splits = [SPLITS[index] for index in shards.splits]
-        return [
-            replace(structure, branch=branch, split=split)
-            for structure, split in zip(found, splits, strict=True)
-        ]
+    parts = {split: open_labelled(str(path), split=split) for split in SPLITS}
+    is_shards = parts["train"].is_shards
     return [
-        as_labelled(atoms, branch=branch, source=f"{path}:{index}")
-        for index, atoms in enumerate(read_atoms(path))
+        replace(structure, branch=branch, split=split if is_shards else None)
+        for split, part in parts.items()
+        if is_shards or split == "train"  # a file has no splits
+        for _, structure in part.structures
     ]
 
 
@@ -62,7 +57,7 @@ def gather(
     branch: str,
     val_fraction: float,
     seed: int,
-) -> LabelledData:
+) -> TuningData:
     """Read data and put every structure where it belongs.
 
     Shards keep their own split. Of a file, structures are drawn for validation at random, unless
@@ -100,7 +95,7 @@ def gather(
                 f"{data}: {len(kept)} labelled structures leave none for {name}; "
                 f"left out: {dict(left_out)}"
             )
-    return LabelledData(**parts, isolated=isolated, left_out=dict(left_out))
+    return TuningData(**parts, isolated=isolated, left_out=dict(left_out))
 
 
 def _usable(

@@ -13,7 +13,7 @@ import torch
 from hydracalc.checkpoint import save_checkpoint
 from hydracalc.finetuning.best_weights import BestWeights
 from hydracalc.finetuning.config import FinetuneConfig, trainer_config
-from hydracalc.finetuning.data import LabelledData, gather
+from hydracalc.finetuning.data import TuningData, gather
 from hydracalc.finetuning.forgetting import (
     NOTHING_OLD,
     OldData,
@@ -138,7 +138,7 @@ def finetune(
 
 
 def grow(
-    old: HydraModel, data: LabelledData, config: FinetuneConfig, *, replay: OldData = NOTHING_OLD
+    old: HydraModel, data: TuningData, config: FinetuneConfig, *, replay: OldData = NOTHING_OLD
 ) -> tuple[HydraModel, FinetuneReport]:
     """The model with a branch for data, and what came of it; nothing is read or written.
 
@@ -183,7 +183,7 @@ def grow(
 
 
 def _beginning(
-    old: HydraModel, origin: str, data: LabelledData, config: FinetuneConfig
+    old: HydraModel, origin: str, data: TuningData, config: FinetuneConfig
 ) -> HydraModel:
     """The model at step 0: with the new branch last, and alone where it is trained from scratch."""
     from_scratch = config.method == "scratch"
@@ -201,7 +201,7 @@ def _beginning(
     return new.with_branches([len(new.branch_names) - 1], [replace(spec, card=card)]).eval()
 
 
-def _errors(model: HydraModel, branch: str, data: LabelledData) -> dict[str, dict[str, float]]:
+def _errors(model: HydraModel, branch: str, data: TuningData) -> dict[str, dict[str, float]]:
     """Errors of one branch on the validation and test part, where there are structures."""
     parts = {"val": data.val, "test": data.test}
     return {
@@ -224,7 +224,7 @@ def freeze(model: HydraModel, config: FinetuneConfig) -> None:
 
 
 def _train(
-    model: HydraModel, data: LabelledData, replay: OldData, config: FinetuneConfig
+    model: HydraModel, data: TuningData, replay: OldData, config: FinetuneConfig
 ) -> tuple[BestWeights, Trainer]:
     """Train a copy of a model."""
     model = copy.deepcopy(model)

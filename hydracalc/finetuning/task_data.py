@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hydracalc.errors import DataError
-from hydracalc.finetuning.data import LabelledData, drawn
+from hydracalc.finetuning.data import TuningData, drawn
 from hydracalc.finetuning.task import HeldOut, Part, Task
 from hydracalc.finetuning.task_readers import read_file, without_split
 from hydracalc.ingest.adapter import find_files
@@ -35,7 +35,7 @@ class TaskData:
     second_test: list[AtomicStructure]
     left_out: dict[str, int]
 
-    def drawn(self, size: int, *, seed: int, val_fraction: float) -> LabelledData:
+    def drawn(self, size: int, *, seed: int, val_fraction: float) -> TuningData:
         """So many structures of the pool, some of them to choose the weights by, and the test part.
 
         With the same seed, a smaller draw is contained in a larger one.
@@ -47,9 +47,7 @@ class TaskData:
         """
         order = np.random.default_rng(seed).permutation(len(self.pool))[:size]
         train, val = drawn([self.pool[index] for index in order], val_fraction, seed)
-        return LabelledData(
-            train=train, val=val, test=self.test, isolated={}, left_out=self.left_out
-        )
+        return TuningData(train=train, val=val, test=self.test, isolated={}, left_out=self.left_out)
 
 
 def task_data(task: Task, variant: str, folders: Sequence[Path], *, branch: str) -> TaskData:

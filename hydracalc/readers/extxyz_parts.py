@@ -33,7 +33,7 @@ def extxyz_parts(path: Path, *, frames_per_part: int = FRAMES_PER_PART) -> list[
         return [Part(path=path)]
     count = 0
     with reading(path), path.open("rb") as file:
-        while pass_over(path, file, count):
+        while _pass_over(path, file, count):
             count += 1
     if count == 0:
         raise DataError(f"{path}: holds no frame")
@@ -42,26 +42,37 @@ def extxyz_parts(path: Path, *, frames_per_part: int = FRAMES_PER_PART) -> list[
     return [Part(path=path, start=start, stop=min(start + step, count)) for start in starts]
 
 
+def extxyz_texts(part: Part) -> Iterator[tuple[int, str]]:
+    """Numbers and texts of the frames of a part, not parsed.
+
+    Raises:
+        DataError: the file is truncated, or has no frame.
+    """
+    path, number = part.path, 0
+    with reading(path), open_bytes(path) as file:
+        while number < part.start and _pass_over(path, file, number):
+            number += 1
+        while part.stop is None or number < part.stop:
+            with reading(path, f"frame {number}"):
+                text = _frame_text(file)
+            if not text:
+                break
+            yield number, text
+            number += 1
+    if number == part.start:
+        raise DataError(f"{path}: holds no frame {number}")
+
+
 def extxyz_frames(part: Part) -> Iterator[tuple[int, ase.Atoms]]:
     """Numbers and frames of a part, with their labels.
 
     Raises:
         DataError: the file is truncated, has no frame or is no extended XYZ.
     """
-    path, number = part.path, 0
-    with reading(path), open_bytes(path) as file:
-        while number < part.start and pass_over(path, file, number):
-            number += 1
-        while part.stop is None or number < part.stop:
-            with reading(path, f"frame {number}"):
-                text = frame_text(file)
-                if not text:
-                    break
-                atoms = ase.io.read(io.StringIO(text), format="extxyz", parallel=False)
-            yield number, cast(ase.Atoms, atoms)
-            number += 1
-    if number == part.start:
-        raise DataError(f"{path}: holds no frame {number}")
+    for number, text in extxyz_texts(part):
+        with reading(part.path, f"frame {number}"):
+            atoms = ase.io.read(io.StringIO(text), format="extxyz", parallel=False)
+        yield number, cast(ase.Atoms, atoms)
 
 
 def stream_extxyz(path: Path) -> Iterator[ase.Atoms]:
@@ -74,7 +85,7 @@ def stream_extxyz(path: Path) -> Iterator[ase.Atoms]:
         yield atoms
 
 
-def pass_over(path: Path, file: IO[bytes], number: int) -> bool:
+def _pass_over(path: Path, file: IO[bytes], number: int) -> bool:
     """Go to the end of a frame; False at the end of the file."""
     with reading(path, f"frame {number}"):
         first = file.readline()
@@ -83,7 +94,7 @@ def pass_over(path: Path, file: IO[bytes], number: int) -> bool:
     return bool(first)
 
 
-def frame_text(file: IO[bytes]) -> str:
+def _frame_text(file: IO[bytes]) -> str:
     """Text of the next frame, empty at the end of the file."""
     first = file.readline()
     if not first:

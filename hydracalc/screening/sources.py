@@ -17,10 +17,8 @@ from ase import Atoms
 from hydracalc.errors import DataError
 from hydracalc.ingest.pieces import make_pieces
 from hydracalc.inputs import StructureLike, as_structure
-from hydracalc.readers.damage import reading
-from hydracalc.readers.extxyz_parts import frame_text, pass_over
+from hydracalc.readers.extxyz_parts import extxyz_texts
 from hydracalc.readers.frame_files import Record, record_parts, records_of
-from hydracalc.readers.json_stream import open_bytes
 from hydracalc.readers.parts import Part
 from hydracalc.shards.manifest import FILE_NAME, read_manifest
 from hydracalc.shards.reader import Shards, open_shards
@@ -181,23 +179,13 @@ def _records(part: Part) -> Iterator[_Later]:
 
 def _xyz_frames(part: Part) -> Iterator[_Later]:
     """Frames of extended XYZ; a broken frame is one, unless the next cannot be found."""
-    path, number = part.path, 0
+    path, following = part.path, part.start
     try:
-        with reading(path), open_bytes(path) as file:
-            while number < part.start and pass_over(path, file, number):
-                number += 1
-            while part.stop is None or number < part.stop:
-                with reading(path, f"frame {number}"):
-                    text = frame_text(file)
-                if not text:
-                    break
-                yield partial(_parsed, f"{path}:{number}", text)
-                number += 1
+        for number, text in extxyz_texts(part):
+            yield partial(_parsed, f"{path}:{number}", text)
+            following = number + 1
     except (DataError, OSError) as error:
-        yield partial(_broken, f"{path}:{number}", f"{error}; nothing behind it can be read")
-        return
-    if number == part.start:
-        yield partial(_broken, f"{path}:{number}", "holds no structure")
+        yield partial(_broken, f"{path}:{following}", f"{error}; nothing behind it can be read")
 
 
 def _other_records(part: Part) -> Iterator[_Later]:
