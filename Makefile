@@ -5,8 +5,12 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --progress-bar off --constraint constraints.txt
 MD := $(BIN)/hydracalc md
+DATA := $(BIN)/hydracalc data
+SLICES := alexandria ani1x gfn2xtb mattersim mlearn mptrj rmd17 transition1x
+SHARDS := $(addprefix runs/shards/,$(SLICES))
+RANKS := 2
 
-.PHONY: run test clean
+.PHONY: run test docs model clean
 
 ## molecular dynamics of a molecule and of a crystal
 run: .venv/runtime
@@ -23,8 +27,34 @@ test: .venv/test
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
+## the documentation as a site; any warning is an error
+docs: .venv/docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
+## the model that comes with hydracalc, from the slices in datasets/: about an hour and a half
+model: .venv/mpi $(SHARDS)
+	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all --continue
+	$(BIN)/hydracalc weight runs/mtl-all/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
+		-o runs/mtl-all/weighted.safetensors
+	$(BIN)/hydracalc models measure runs/mtl-all/weighted.safetensors $(SHARDS) \
+		-o runs/mtl-all/mtl-all.safetensors --results runs/mtl-all/measured.json
+
+# published labels first: errors are measured on them, computed frames add to the training
+runs/shards/ani1x runs/shards/mptrj: runs/shards/%: | runs/shards/%_published runs/shards/%_computed
+	$(DATA) unite $@_published $@_computed -o $@
+
+runs/shards/%_computed: | .venv/mpi
+	$(DATA) prepare $* datasets/$*/computed -o $@ --val 0 --test 0
+
+runs/shards/%_published: | .venv/mpi
+	$(DATA) prepare $* datasets/$*/slice -o $@
+
+runs/shards/%: | .venv/mpi
+	$(DATA) prepare $* datasets/$*/slice -o $@
+
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist docs/_build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info < (3, 11) and sys.exit("hydracalc needs Python 3.11")'
@@ -38,4 +68,13 @@ $(BIN)/python:
 .venv/test: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing hydracalc and its test tools into .venv (about two minutes)"
 	$(INSTALL) --editable '.[test]'
-	touch $@ .venv/runtime
+	touch $@ .venv/runtime .venv/docs .venv/mpi
+
+.venv/mpi: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) --editable '.[mpi]'
+	touch $@
+
+.venv/docs: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing hydracalc and Sphinx into .venv (about a minute)"
+	$(INSTALL) --editable '.[docs]'
+	touch $@

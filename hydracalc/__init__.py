@@ -5,15 +5,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hydracalc.calculator import HydraCalculator
+    from hydracalc.ensemble_calculator import HydraEnsemble
     from hydracalc.registry import list_models, load_model
     from hydracalc.structure import AtomicStructure
 
-__all__ = ["AtomicStructure", "HydraCalculator", "list_models", "load_model"]
+__all__ = ["AtomicStructure", "HydraCalculator", "HydraEnsemble", "list_models", "load_model"]
 
 # loaded on first use, so that `import hydracalc` takes no time
 _HOMES = {
     "AtomicStructure": "hydracalc.structure",
     "HydraCalculator": "hydracalc.calculator",
+    "HydraEnsemble": "hydracalc.ensemble_calculator",
     "list_models": "hydracalc.registry",
     "load_model": "hydracalc.registry",
 }

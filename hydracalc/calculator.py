@@ -2,12 +2,10 @@
 
 import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from ase import Atoms
 from ase.calculators.calculator import (
     Calculator,
@@ -17,16 +15,15 @@ from ase.calculators.calculator import (
 )
 from ase.calculators.calculator import external_calculators as _registered
 
-from hydracalc import registry
 from hydracalc.card import Card
-from hydracalc.checkpoint import load_checkpoint, read_header
 from hydracalc.devices import device_of
-from hydracalc.errors import DataError, unknown
+from hydracalc.ensemble.judgement import Judge
+from hydracalc.ensemble.members import Members, full_name, load_members
+from hydracalc.errors import unknown
 from hydracalc.inputs import StructureLike, as_structure
 from hydracalc.mixture import BranchChoice
-from hydracalc.models.hydra import HydraModel
 from hydracalc.moving import MovingStructure
-from hydracalc.predictor import InferenceConfig, Predictor, StructurePrediction, has_stress
+from hydracalc.predictor import InferenceConfig, StructurePrediction, has_stress
 from hydracalc.structure import AtomicStructure
 
 # what of atoms.info a prediction depends on, and what holds where it is not stated
@@ -35,14 +32,6 @@ _STATE_KEYS = {"charge": 0, "spin": 1}
 _EXACT = 1e-15  # Angstrom, ASE's own tolerance for "unchanged"
 
 _UNCERTAINTIES = ("branches", "ensemble")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Loaded:
-    """A model in memory and what identifies it; calculators share it and never change it."""
-
-    model: HydraModel
-    sha256: str
 
 
 class HydraCalculator(Calculator):
@@ -54,7 +43,8 @@ class HydraCalculator(Calculator):
     mixture), `interaction_energy` (eV) and, if asked for, `uncertainty`.
 
     Args:
-        model: name ("mtl-all"), name with revision, or path of a model file.
+        model: name ("mtl-all"), name with revision, or path of a model file; or the folder or file
+            of an ensemble, whose mean is the result.
         branch: None is the model's default: composition decides where the model has a trained
             weighting. Else "auto", a branch's name, or weights by name with sum 1.
         device: "auto" (a GPU if there is one), "cpu", "cuda", "cuda:1", ...
@@ -68,7 +58,8 @@ class HydraCalculator(Calculator):
         skin: extra reach of the neighbor list that lets it serve several steps, Angstrom.
         compile: let torch compile energy and forces into one function at the first calculation, in
             about half a minute; later processes find it on disk. Needs a C++ compiler.
-        uncertainty: "branches" adds the spread between branches that know all elements.
+        uncertainty: "branches" adds the spread between branches that know all elements, "ensemble"
+            that between members, both with intervals where they are calibrated.
         sha256: identity that the model must have, as `todict()` states it; None takes any.
 
     Raises:
@@ -93,9 +84,9 @@ class HydraCalculator(Calculator):
         uncertainty: Literal["branches", "ensemble"] | None = None,
         sha256: str | None = None,
     ) -> None:
-        loaded = _load(model, dtype=dtype, device=device_of(device), sha256=sha256)
+        loaded = load_members(model, dtype=dtype, device=device_of(device), sha256=sha256)
         settings = {
-            "model": registry.full_name(model),
+            "model": full_name(model),
             "branch": branch,
             "device": device,
             "dtype": loaded.model.precision,
@@ -108,9 +99,9 @@ class HydraCalculator(Calculator):
         }
         self._start(loaded, settings)
 
-    def _start(self, loaded: _Loaded, settings: dict[str, Any]) -> None:
+    def _start(self, loaded: Members, settings: dict[str, Any]) -> None:
         """Set everything up around a model that is in memory already."""
-        _check_uncertainty(settings["uncertainty"])
+        _check_uncertainty(settings["uncertainty"], loaded)
         config = InferenceConfig(
             branch=settings["branch"],
             reference=settings["reference"],
@@ -121,8 +112,13 @@ class HydraCalculator(Calculator):
         if config.forces is None:
             raise ValueError("forces is None, expected 'conservative' or 'direct'")
         self._loaded = loaded
-        self._predictor = Predictor(loaded.model, config)
+        self._predictor = loaded.predictor(config)
         self._moving = MovingStructure(self._predictor, settings["skin"])
+        self._judge = Judge(
+            loaded.calibrations,
+            self._predictor.mixture.branch,
+            of_members=loaded.is_ensemble and settings["uncertainty"] != "branches",
+        )
         self.extras: dict[str, Any] = {}
         if config.forces == "direct":
             self.implemented_properties = [p for p in self.implemented_properties if p != "stress"]
@@ -152,7 +148,7 @@ class HydraCalculator(Calculator):
             self._check_stress(structure)
         prediction = self._moving.predict(structure)
         self.results = prediction.properties
-        self.extras = self._extras(prediction)
+        self.extras = self._extras(structure, prediction)
 
     def check_state(self, atoms: Atoms, tol: float = _EXACT) -> list[str]:
         """What changed since the last calculation, charge and spin in `atoms.info` included."""
@@ -216,7 +212,7 @@ class HydraCalculator(Calculator):
     @property
     def cutoff(self) -> float:
         """Distance that one round of messages sees, Angstrom."""
-        return self._loaded.model.config.cutoff
+        return self._predictor.model.config.cutoff
 
     @property
     def allowed_atomic_numbers(self) -> list[int]:
@@ -256,18 +252,24 @@ class HydraCalculator(Calculator):
         """What the encoder says of each atom's surroundings, unchanged by rotation, (N, C)."""
         return self._predictor.descriptors(as_structure(self._given(atoms)))
 
-    def get_uncertainty(self, atoms: StructureLike = None) -> dict[str, float]:
-        """Spread between the branches that know all elements.
+    def get_uncertainty(self, atoms: StructureLike = None) -> dict[str, Any]:
+        """Spread between members of an ensemble, or between the branches that know all elements.
 
         Returns:
-            "energy", the standard deviation of their energies beyond references, eV; the same
-            "energy_per_atom", eV/atom; and "num_branches" that it is taken over.
+            of energies beyond references the standard deviation "energy", eV, and
+            "energy_per_atom", eV/atom; "num_branches" or "num_members" that it is taken over; of
+            members also that of "forces", eV/Angstrom, (N, 3), and "stress". Where the branch is
+            calibrated, "intervals" and "atoms_outside" as `Judge.uncertainty` gives them.
 
         Raises:
             ValueError: fewer than two branches know all elements.
         """
         structure = as_structure(self._given(atoms))
-        return self._predictor.survey(structure).spread()
+        if self._judge.of_members:
+            prediction = self._predictor.predict([structure])[0]
+        else:
+            prediction = self._predictor.survey(structure)
+        return self._judge.uncertainty(structure, prediction, warn=False)
 
     def evaluate(
         self,
@@ -299,7 +301,7 @@ class HydraCalculator(Calculator):
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {"atoms": self.atoms, "results": self.results, "extras": self.extras}
-        return _rebuild, (dict(self.parameters),), state
+        return _rebuild, (type(self), dict(self.parameters)), state
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "HydraCalculator":
         twin = self._twin()
@@ -330,41 +332,32 @@ class HydraCalculator(Calculator):
                 f"{abs(np.linalg.det(structure.cell)):g} Angstrom^3"
             )
 
-    def _extras(self, prediction: StructurePrediction) -> dict[str, Any]:
+    def _extras(
+        self, structure: AtomicStructure, prediction: StructurePrediction
+    ) -> dict[str, Any]:
         extras: dict[str, Any] = {
             "branch_weights": prediction.branch_weights,
             "branch_energies": prediction.branch_energies,
             "interaction_energy": prediction.interaction_energy,
         }
-        if self.parameters["uncertainty"] == "branches":
-            extras["uncertainty"] = prediction.spread()
+        if self.parameters["uncertainty"] is not None:
+            extras["uncertainty"] = self._judge.uncertainty(structure, prediction)
         return extras
 
 
-def _load(model: str | Path, *, dtype: str, device: torch.device, sha256: str | None) -> _Loaded:
-    path = registry.resolve(model)
-    identity = read_header(path)["sha256"]
-    if sha256 is not None and sha256 != identity:
-        raise DataError(
-            f"model {str(model)!r} has SHA-256 {identity[:12]}..., asked for was {sha256[:12]}..."
-        )
-    loaded = load_checkpoint(path, dtype=dtype, device=device)
-    return _Loaded(model=loaded.requires_grad_(False), sha256=identity)
-
-
-def _check_uncertainty(kind: str | None) -> None:
+def _check_uncertainty(kind: str | None, loaded: Members) -> None:
     if kind is not None and kind not in _UNCERTAINTIES:
         raise ValueError(unknown("uncertainty", str(kind), _UNCERTAINTIES))
-    if kind == "ensemble":
+    if kind == "ensemble" and not loaded.is_ensemble:
         raise ValueError(
             "uncertainty='ensemble' needs an ensemble, this is a single model; use "
             "'branches' for the spread between its branches"
         )
 
 
-def _rebuild(settings: dict[str, Any]) -> HydraCalculator:
+def _rebuild(kind: type[HydraCalculator], settings: dict[str, Any]) -> HydraCalculator:
     """A calculator of its settings, in the process that unpickles it."""
-    return HydraCalculator(**settings)
+    return kind(**settings)
 
 
 def _unshown(batches: Iterable[np.ndarray]) -> Iterable[np.ndarray]:

@@ -28,10 +28,13 @@ from hydracalc.models.branches import BranchSpec
 from hydracalc.models.encoders import OPTIONS
 from hydracalc.models.hydra import TABLES, HydraConfig, HydraModel
 from hydracalc.models.precision import PRECISIONS
-from hydracalc.models.weighting import BranchWeighting, WeightingConfig
+from hydracalc.models.weighting import BranchWeighting
 
 FORMAT_VERSION = 1
 SUFFIX = ".safetensors"
+
+# what a provenance calls that which was measured of the finished model
+MEASURED = "measured"
 
 # types that weights may be stored in: older versions also wrote bfloat16
 _STORED = ("bfloat16", "float32", "float64")
@@ -141,7 +144,7 @@ def _card(model: HydraModel, provenance: Mapping[str, Any]) -> dict[str, Any]:
         "cutoff_A": model.config.cutoff,
         "dtype": precision.of_weights(model.dtype),
         "branches": [_branch_to_json(spec) for spec in model.branch_specs],
-        "weighting": None if weighting is None else asdict(weighting.config),
+        "weighting": None if weighting is None else weighting.to_header(),
         "provenance": dict(provenance),
         **default,
     }
@@ -201,9 +204,7 @@ def _build(header: Mapping[str, Any], path: Path) -> HydraModel:
         with torch.random.fork_rng(devices=[]):
             weighting = header["weighting"]
             network = (
-                None
-                if weighting is None
-                else BranchWeighting(len(branches), WeightingConfig(**weighting))
+                None if weighting is None else BranchWeighting.from_header(len(branches), weighting)
             )
             model = HydraModel(config, branches, weighting=network)
         model.default_branch = header.get("default_branch")

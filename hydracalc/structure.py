@@ -61,7 +61,7 @@ class AtomicStructure:
 
     @property
     def num_atoms(self) -> int:
-        """N."""
+        """Number of atoms, N."""
         return len(self.atomic_numbers)
 
     @property

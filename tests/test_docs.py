@@ -5,6 +5,9 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from hydracalc.registry import find
 
 ROOT = Path(__file__).parent.parent
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
@@ -16,6 +19,12 @@ def test_the_table_of_datasets_is_that_of_the_cards():
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert module.FILE.read_text() == module.table(), "run python docs/make_datasets.py"
+
+
+def test_the_picture_of_the_branches_is_that_of_the_model():
+    with Image.open(ROOT / "docs" / "branches.png") as picture:
+        shown = picture.info["Source"]
+    assert shown == find("mtl-all").name, "run python docs/make_branches.py"
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def test_datasets_and_recipes_travel_without_samples(wheel):
         | expected("datasets", "*/adapter.py", "hydracalc/_datasets")
         | expected("recipes", "*.toml", "hydracalc/_recipes")
         | expected("recipes", "downstream/*.toml", "hydracalc/_recipes")
+        | expected("recipes", "hpo/*.toml", "hydracalc/_recipes")
         | expected("recipes", "launch/*.sh", "hydracalc/_recipes")
     )
     packed = {name for name in wheel if name.startswith(("hydracalc/_datasets", "hydracalc/_rec"))}

@@ -75,20 +75,36 @@ def _show(planned) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
 @click.argument("shards", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="Model file.")
 @click.option("--split", default="val", show_default=True, help="Split whose labels are used.")
-@click.option("--seed", default=0, show_default=True, help="Chooses the compositions held out.")
+@click.option("--seed", default=0, show_default=True, help="Divides the compositions held out.")
+@click.option(
+    "--trust",
+    multiple=True,
+    metavar="BRANCH=SHARE",
+    help="How much a branch's labels count, up to 1; little for cheap levels of theory.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def weight(
-    model: str, shards: tuple[Path, ...], output: Path, split: str, seed: int, as_json: bool
+def weight(  # noqa: PLR0913  # one argument for each option
+    model: str,
+    shards: tuple[Path, ...],
+    *,
+    output: Path,
+    split: str,
+    seed: int,
+    trust: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Train the weights that composition gives the branches of MODEL, on labels of SHARDS.
 
-    The labels should be ones that the branches were not trained on.
+    What the branches were trained on counts most: a composition is answered by the branches that
+    saw its likes, away from rest. Labels that the branches were not trained on correct that.
     """
     from dataclasses import asdict
 
     from hydracalc.run.weight import fit
+    from hydracalc.weighting.fit import WeightingFitConfig
 
-    report = fit(model, shards, output, split=split, seed=seed)
+    config = WeightingFitConfig(seed=seed, trust=_shares(trust))
+    report = fit(model, shards, output, split=split, config=config)
     if as_json:
         click.echo(json.dumps(asdict(report)))
         return
@@ -96,25 +112,54 @@ def weight(
     click.echo(f"model: {output}")
 
 
-def _show_weighting(report) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-    """Errors on compositions that were held out, by choice of branches."""
-    from rich.console import Console
-    from rich.table import Table
+def _shares(words: tuple[str, ...]) -> dict[str, float]:
+    """Shares by branch of "branch=share".
 
-    table = Table(
-        "choice", "structures", "force MAE, meV/A", "auto", "energy MAE, meV/atom", "auto"
-    )
+    Raises:
+        ValueError: one has no equals sign, or its share is no number.
+    """
+    shares = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        try:
+            shares[name] = float(value)
+        except ValueError:
+            raise ValueError(
+                f"trust {word!r}, expected BRANCH=SHARE such as gfn2xtb=0.01"
+            ) from None
+    return shares
+
+
+def _show_weighting(report) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    """Errors on compositions that were held out, by choice of branches and by dataset."""
+    from hydracalc.cli.tables import print_table
+
     columns = (
         report.force_mae_eV_per_A,
         report.auto_force_mae_eV_per_A,
         report.energy_mae_eV_per_atom,
         report.auto_energy_mae_eV_per_atom,
     )
-    for name in report.force_mae_eV_per_A:
-        errors = (f"{1e3 * column[name]:.1f}" for column in columns)
-        table.add_row(name, str(report.described[name]), *errors)
     click.echo(
-        f"fitted on {report.num_fitted} structures; errors on {report.num_held_out} of "
-        f"{report.compositions_held_out} compositions that were held out:"
+        f"fitted to {report.num_structures} structures of {report.num_compositions} compositions; "
+        f"errors are of weights fitted without the composition ({report.num_folds} folds), means "
+        "over compositions:"
     )
-    Console().print(table)
+    heads = ("choice", "structures", "force MAE, meV/A", "auto", "energy MAE, meV/atom", "auto")
+    print_table(
+        heads,
+        [
+            (name, report.described[name], *(f"{1e3 * column[name]:.1f}" for column in columns))
+            for name in report.force_mae_eV_per_A
+        ],
+    )
+    found = dict(report.by_dataset_force_mae_eV_per_A)
+    found[f"{report.num_new_compositions} new to all branches"] = report.new_force_mae_eV_per_A
+    names = list(report.force_mae_eV_per_A)
+    print_table(
+        ("force MAE, meV/A, labels of", *names),
+        [
+            (dataset, *(f"{1e3 * row[name]:.1f}" if name in row else "-" for name in names))
+            for dataset, row in found.items()
+        ],
+    )

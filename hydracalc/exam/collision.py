@@ -16,11 +16,12 @@ def examine_collision(bench: Bench) -> Findings:
     findings = Findings()
     for pair in pairs_of(bench.cases):
         with surprises_allowed(), findings.testing(pair.name):
-            _examine_collision(bench, pair, findings)
+            examine_approach(bench, pair, findings)
     return findings
 
 
-def _examine_collision(bench: Bench, pair: Pair, findings: Findings) -> None:
+def examine_approach(bench: Bench, pair: Pair, findings: Findings) -> None:
+    """Energy and force of one pair from half to a fifth of the sum of covalent radii."""
     distances = pair.bond * np.linspace(_FARTHEST, _NEAREST, _POINTS)
     answers = [bench.subject.answer(pair.at(distance)) for distance in distances]
     energies = np.array([answer.energy for answer in answers])

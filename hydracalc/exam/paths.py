@@ -95,17 +95,22 @@ def examine_dimers(bench: Bench) -> Findings:
         findings.left_out[pair.name] = f"beyond the first {_MAX_PAIRS} pairs"
     for pair in pairs[:_MAX_PAIRS]:
         with surprises_allowed(), findings.testing(pair.name):
-            path = _Parting(pair)
-            energies = _examine_path(bench, path, findings)[:, 0]
-            findings.curves.append(
-                Curve(
-                    kind="dimer",
-                    label=pair.name,
-                    x=tuple(np.exp(path.points).tolist()),
-                    y=tuple((energies - energies[-1]).tolist()),
-                )
-            )
+            examine_parting(bench, pair, findings)
     return findings
+
+
+def examine_parting(bench: Bench, pair: Pair, findings: Findings) -> None:
+    """Jumps of one pair from contact to 12 Angstrom, and its curve of energy."""
+    path = _Parting(pair)
+    energies = _examine_path(bench, path, findings)[:, 0]
+    findings.curves.append(
+        Curve(
+            kind="dimer",
+            label=pair.name,
+            x=tuple(np.exp(path.points).tolist()),
+            y=tuple((energies - energies[-1]).tolist()),
+        )
+    )
 
 
 def examine_cutoff(bench: Bench) -> Findings:

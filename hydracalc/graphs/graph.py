@@ -55,17 +55,17 @@ class AtomicGraph:
 
     @property
     def num_atoms(self) -> int:
-        """N."""
+        """Number of atoms, N."""
         return self.atomic_numbers.shape[0]
 
     @property
     def num_edges(self) -> int:
-        """E."""
+        """Number of edges, E."""
         return self.senders.shape[0]
 
     @property
     def num_structures(self) -> int:
-        """S."""
+        """Number of structures, S."""
         return self.total_charge.shape[0]
 
     @property

@@ -68,20 +68,24 @@ class Evidence:
         energy_error = torch.nan_to_num((weights * self.energies).sum(1) - self.energy_labels).abs()
         return force_error / count, energy_error
 
+    def rows(self, chosen: Tensor) -> "Evidence":
+        """The evidence of some structures.
 
-def coverage(structures: Sequence[AtomicStructure], rest_force: float) -> float:
-    """How much labels say of energy away from rest: sum over structures of F / (F + rest_force).
-
-    F is the root mean square of a structure's force labels; without labels it counts nothing.
-
-    Args:
-        structures: labelled.
-        rest_force: F at which a structure counts one half, eV/Angstrom.
-    """
-    forces = [
-        float(np.sqrt(np.mean(np.square(s.forces)))) for s in structures if s.forces is not None
-    ]
-    return sum(force / (force + rest_force) for force in forces)
+        Args:
+            chosen: bool, (S,).
+        """
+        place = torch.cumsum(chosen, dim=0) - 1
+        atoms = chosen[self.structure_index]
+        return Evidence(
+            fractions=self.fractions[chosen],
+            state=self.state[chosen],
+            known=self.known[chosen],
+            structure_index=place[self.structure_index[atoms]],
+            forces=self.forces[atoms],
+            energies=self.energies[chosen],
+            force_labels=self.force_labels[atoms],
+            energy_labels=self.energy_labels[chosen],
+        )
 
 
 def gather_evidence(

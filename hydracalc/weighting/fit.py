@@ -1,21 +1,26 @@
 """Fits the weighting on labels: which mixture of branches has the smallest error on a composition.
 
-Labels come from structures the branches were not trained on, and whole compositions are held out,
-so the report says what the weights are worth on compositions nobody has seen.
+Labels come from structures the branches were not trained on. What the report says of a composition
+comes from weights that were fitted without it, so it tells what they are worth on compositions
+nobody has seen.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from hydracalc.elements import NUM_ELEMENTS, reduced_formula
+from hydracalc.elements import reduced_formula
+from hydracalc.errors import unknown
 from hydracalc.models.hydra import HydraModel
 from hydracalc.models.weighting import BranchWeighting, WeightingConfig
 from hydracalc.structure import AtomicStructure
+from hydracalc.weighting import held_out
 from hydracalc.weighting.evidence import Evidence, gather_evidence
+from hydracalc.weighting.held_out import WeightingReport
+from hydracalc.weighting.trained_on import TrainedOn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,60 +36,63 @@ class WeightingFitConfig:
             Energies of branches at different levels of theory are not quite comparable, so they
             count little.
         rest_force: structures with smaller forces count less, eV/Angstrom; see
-            `Evidence.information`.
-        prior_weight: what it costs to leave the prior, in units of the loss per nat: where labels
-            say little, the branches stay mixed in the shares of the prior.
-        element_prior_weight: the same for pure elements, which need no label to be weighed: keeps
-            the weights of compositions far from all labels near the prior.
-        held_out: fraction of the compositions that is only used for the report.
-        seed: chooses those compositions and the first weights.
+            `Evidence.information` and `TrainedOn`.
+        prior_weight: what it costs to leave what the branches were trained on, in units of the
+            loss per nat: labels of few compositions say little of the next one.
+        trust: how much labels of a branch count beside those of others, by name; 1 where it is
+            not named. A cheap level of theory that covers much would else answer everywhere.
+        folds: parts of the compositions, each held out once for the report.
+        seed: divides the compositions and makes the first weights.
     """
 
     network: WeightingConfig = field(default_factory=WeightingConfig)
-    num_steps: int = 400
+    num_steps: int = 200
     learning_rate: float = 5e-3
     weight_decay: float = 1e-2
     energy_weight: float = 0.1
     rest_force: float = 0.5
-    prior_weight: float = 0.03
-    element_prior_weight: float = 0.05
-    held_out: float = 0.2
+    prior_weight: float = 0.3
+    trust: Mapping[str, float] = field(default_factory=dict)
+    folds: int = 5
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        for name, value in self.trust.items():
+            if not 0 < value <= 1:
+                raise ValueError(f"trust in {name} is {value}, expected above 0, at most 1")
+        if self.folds < 2:
+            raise ValueError(f"folds is {self.folds}, expected at least 2")
 
-@dataclass(frozen=True, kw_only=True)
-class WeightingReport:
-    """Errors on compositions the weighting never saw.
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Lesson:
+    """What one fit is made from.
 
     Attributes:
-        num_fitted, num_held_out: structures on either side.
-        compositions_held_out: different compositions among the held-out structures.
-        force_mae_eV_per_A: of "auto", "uniform" (all branches that know the elements, equally),
-            "own" (the branch of the label) and each branch by name, over the structures that
-            this choice can describe.
-        energy_mae_eV_per_atom: the same for normalized energies.
-        auto_force_mae_eV_per_A: of "auto" on the structures that each choice can describe, to
-            compare like with like.
-        auto_energy_mae_eV_per_atom: the same for normalized energies.
-        described: held-out structures that each choice can describe; errors of a choice that can
-            describe none are absent.
+        evidence: of S structures.
+        votes: how much each counts, (S,): those of one composition and dataset share one vote.
+        experience: logarithm of what was seen near, (S, B).
     """
 
-    num_fitted: int
-    num_held_out: int
-    compositions_held_out: int
-    force_mae_eV_per_A: dict[str, float]  # noqa: N815
-    energy_mae_eV_per_atom: dict[str, float]  # noqa: N815
-    auto_force_mae_eV_per_A: dict[str, float]  # noqa: N815
-    auto_energy_mae_eV_per_atom: dict[str, float]  # noqa: N815
-    described: dict[str, int]
+    evidence: Evidence
+    votes: Tensor
+    experience: Tensor
+
+    def without(self, fold: Tensor) -> "_Lesson":
+        """The lesson without the structures of a bool mask, (S,)."""
+        kept = ~fold
+        return _Lesson(
+            evidence=self.evidence.rows(kept),
+            votes=self.votes[kept],
+            experience=self.experience[kept],
+        )
 
 
 def fit_weighting(
     model: HydraModel,
     structures: Sequence[AtomicStructure],
     *,
-    prior: Mapping[str, float] | None = None,
+    trained_on: TrainedOn | None = None,
     config: WeightingFitConfig | None = None,
 ) -> tuple[BranchWeighting, WeightingReport]:
     """Train weights of the branches on labelled structures; the model itself is not changed.
@@ -92,87 +100,95 @@ def fit_weighting(
     Args:
         model: trained branches.
         structures: labelled, not trained on, each of one of the model's branches.
-        prior: share of each branch where labels do not tell, for example the `coverage` of what it
-            was trained on; None is the number of structures it was trained on.
+        trained_on: what the branches were trained on; None holds all of them for equal where labels
+            do not tell.
         config: how to train.
 
     Raises:
-        ValueError: fewer than two compositions, or a structure of an unknown branch.
+        ValueError: fewer than two compositions, or a structure of, or trust in, an unknown branch.
     """
     config = config or WeightingFitConfig()
-    held_out = _held_out_compositions(structures, config)
-    kept = [s for s in structures if reduced_formula(s.atomic_numbers) not in held_out]
-    rest = [s for s in structures if reduced_formula(s.atomic_numbers) in held_out]
-    evidence = gather_evidence(model, kept)
-    weighting = _new_weighting(len(model.branch_names), config)
+    for name in config.trust:
+        if name not in model.branch_names:
+            raise ValueError(unknown("branch", name, model.branch_names))
+    trained_on = trained_on or TrainedOn(model.branch_names, config.rest_force)
+    parts = torch.from_numpy(held_out.folds(structures, config.folds, config.seed))
+    weighting = _new_weighting(model, trained_on, config)
+    evidence = gather_evidence(model, structures)
+    lesson = _Lesson(
+        evidence=evidence,
+        votes=_votes(structures, config.trust),
+        experience=weighting.experience(evidence.fractions),  # type: ignore[misc]
+    )
+    auto = torch.zeros_like(evidence.known, dtype=torch.float64)
+    for part in parts.unique():
+        fold = parts == part
+        fitted = _new_weighting(model, trained_on, config)
+        _train(fitted, lesson.without(fold), model.supported, config)
+        with torch.no_grad():
+            asked = evidence.fractions[fold], evidence.state[fold], model.supported
+            auto[fold] = fitted(*asked, experience=lesson.experience[fold])
+    _train(weighting, lesson, model.supported, config)
     weighting.seen |= (evidence.fractions > 0).any(dim=0)
-    shares = prior or {spec.name: float(spec.num_structures) for spec in model.branch_specs}
-    _train(weighting, evidence, model.supported, _log_prior(model, shares), config)
-    weighting = weighting.to(model.dtype).requires_grad_(False)
-    report = _report(model, weighting, gather_evidence(model, rest), rest)
-    return weighting, replace(report, num_fitted=len(kept), compositions_held_out=len(held_out))
+    own = torch.tensor([model.branch_names.index(each.branch) for each in structures])
+    report = held_out.report(
+        evidence,
+        structures,
+        held_out.choices(model.branch_names, evidence.known, own, auto),
+        num_folds=len(parts.unique()),
+        trained_on=trained_on.fractions,
+        trust=config.trust,
+    )
+    return weighting.to(model.dtype).requires_grad_(False), report
 
 
-def _held_out_compositions(
-    structures: Sequence[AtomicStructure], config: WeightingFitConfig
-) -> set[str]:
-    """Reduced formulas: the weights see fractions, to which a cell and its supercell are one."""
-    compositions = sorted({reduced_formula(s.atomic_numbers) for s in structures})
-    if len(compositions) < 2:
-        raise ValueError(
-            f"weighting needs at least two compositions, one to hold out; got {compositions}"
-        )
-    count = min(max(1, round(config.held_out * len(compositions))), len(compositions) - 1)
-    order = np.random.default_rng(config.seed).permutation(len(compositions))
-    return {compositions[i] for i in order[:count]}
-
-
-def _new_weighting(num_branches: int, config: WeightingFitConfig) -> BranchWeighting:
+def _new_weighting(
+    model: HydraModel, trained_on: TrainedOn, config: WeightingFitConfig
+) -> BranchWeighting:
+    """Weights that follow what the branches were trained on alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        return BranchWeighting(num_branches, config.network).double()
+        table = trained_on.table(config.trust)
+        made = BranchWeighting(len(model.branch_names), config.network, experience=table)
+    for numbers in trained_on.fractions.values():
+        made.seen |= torch.from_numpy(numbers > 0)
+    return made.double()
 
 
-def _log_prior(model: HydraModel, shares: Mapping[str, float]) -> Tensor:
-    """Logarithms of the prior shares in order of the branches, float64, (B,)."""
-    values = [shares.get(name, 0.0) for name in model.branch_names]
-    if min(values) <= 0:
-        raise ValueError(f"prior shares are {dict(shares)}, expected a positive one of each branch")
-    return torch.tensor(values, dtype=torch.float64).log()
+def _votes(structures: Sequence[AtomicStructure], trust: Mapping[str, float]) -> Tensor:
+    """Trust over the number of structures of the same composition and dataset, float64, (S,)."""
+    named = [(each.branch, reduced_formula(each.atomic_numbers)) for each in structures]
+    counts = Counter(named)
+    votes = [trust.get(each[0], 1.0) / counts[each] for each in named]
+    return torch.tensor(votes, dtype=torch.float64)
 
 
 def _train(
-    weighting: BranchWeighting,
-    evidence: Evidence,
-    supported: Tensor,
-    log_prior: Tensor,
-    config: WeightingFitConfig,
+    weighting: BranchWeighting, lesson: _Lesson, supported: Tensor, config: WeightingFitConfig
 ) -> None:
+    evidence, votes = lesson.evidence, lesson.votes
     optimizer = torch.optim.AdamW(
         weighting.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    pure = torch.eye(NUM_ELEMENTS, dtype=torch.float64)[supported.any(dim=0)]
-    at_rest = pure.new_zeros(len(pure), 2)
-    information = evidence.information(config.rest_force)
+    informed = votes * evidence.information(config.rest_force)
+    total = informed.sum().clamp(min=torch.finfo(torch.float64).tiny)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.num_steps)
     for _ in range(config.num_steps):
         optimizer.zero_grad(set_to_none=True)
-        weights = weighting(evidence.fractions, evidence.state, supported)
-        force_error, energy_error = evidence.errors(weights)
-        cost = information * (force_error + config.energy_weight * energy_error)
-        objective = (
-            cost.sum() / information.sum()
-            + config.prior_weight * _divergence(weights, log_prior)
-            + config.element_prior_weight
-            * _divergence(weighting(pure, at_rest, supported), log_prior)
+        weights = weighting(
+            evidence.fractions, evidence.state, supported, experience=lesson.experience
         )
+        force_error, energy_error = evidence.errors(weights)
+        cost = informed * (force_error + config.energy_weight * energy_error)
+        distance = votes * _divergence(weights, lesson.experience)
+        objective = cost.sum() / total + config.prior_weight * distance.sum() / votes.sum()
         objective.backward()
         optimizer.step()
         schedule.step()
 
 
 def _divergence(weights: Tensor, log_prior: Tensor) -> Tensor:
-    """Mean Kullback-Leibler divergence of weights, (S, B), from the prior, nat.
+    """Kullback-Leibler divergence of weights, (S, B), from the prior, (S, B), nat, (S,).
 
     The prior of a structure is restricted to the branches that know its elements: those whose
     weight is not exactly 0.
@@ -180,45 +196,4 @@ def _divergence(weights: Tensor, log_prior: Tensor) -> Tensor:
     known = weights > 0
     restricted = torch.log_softmax(log_prior.masked_fill(~known, -torch.inf), dim=1)
     cross = (weights * restricted.masked_fill(~known, 0.0)).sum(dim=1)
-    return -(torch.special.entr(weights).sum(dim=1) + cross).mean()
-
-
-def _report(
-    model: HydraModel,
-    weighting: BranchWeighting,
-    evidence: Evidence,
-    structures: Sequence[AtomicStructure],
-) -> WeightingReport:
-    """Errors of every way to choose branches, on held-out compositions."""
-    known = evidence.known.to(torch.float64)
-    own = torch.tensor([model.branch_names.index(s.branch) for s in structures])
-    one_hot = torch.nn.functional.one_hot
-    count = len(model.branch_names)
-    choices = {
-        "auto": weighting(evidence.fractions, evidence.state, model.supported).double(),
-        "uniform": known / known.sum(dim=1, keepdim=True),
-        "own": one_hot(own, count).double(),
-    }
-    for branch, name in enumerate(model.branch_names):
-        choices[name] = one_hot(torch.full_like(own, branch), count) * known
-    errors = {name: evidence.errors(weights) for name, weights in choices.items()}
-    described = {name: weights.sum(dim=1) > 0 for name, weights in choices.items()}
-
-    def means(kind: int, of: str | None = None) -> dict[str, float]:
-        """Mean error of each choice, or of another one, over what each choice can describe."""
-        return {
-            name: float(errors[of or name][kind][can].mean())
-            for name, can in described.items()
-            if can.any()
-        }
-
-    return WeightingReport(
-        num_fitted=0,
-        num_held_out=len(structures),
-        compositions_held_out=0,
-        force_mae_eV_per_A=means(0),
-        energy_mae_eV_per_atom=means(1),
-        auto_force_mae_eV_per_A=means(0, "auto"),
-        auto_energy_mae_eV_per_atom=means(1, "auto"),
-        described={name: int(can.sum()) for name, can in described.items()},
-    )
+    return -(torch.special.entr(weights).sum(dim=1) + cross)

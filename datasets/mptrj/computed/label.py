@@ -38,9 +38,13 @@ EXCLUDED = {"Po", "At", "Rn", "Fr", "Ra", "Am", "Cm", "He", "Ne", "Ar"}
 KINDS = (("O", "S", "Se", "Te"), ("F", "Cl", "Br", "I"), ("N", "P", "As"), ("H",), ("C",))
 NEAREST = 8
 REPLACED = 0.5
-LARGEST = 48  # atoms
+LARGEST = 28  # atoms
 BULK_MODULUS = 80 * units.GPa  # for the first steps of the volume
-STEPS = (3, 10)  # of the relaxation, after which a frame is kept
+STEPS = (0, 2, 8)  # of the relaxation, after which a frame is kept
+DISPLACED = 5  # frames with atoms and cell displaced from its end
+TOUCHING = {"fcc": 2**0.5, "bcc": 2 / 3**0.5, "hcp": 1.0, "diamond": 4 / 3**0.5}
+LATTICES = {"rocksalt": 2.0, "zincblende": 4 / 3**0.5, "cesiumchloride": 2 / 3**0.5}
+LEAST_VOLUME = 2.5  # Angstrom^3/atom
 MOST_FORCE = 10.0  # eV/Angstrom
 MOST_STRESS = 25 * units.GPa
 
@@ -76,25 +80,35 @@ def element(rng: np.random.Generator) -> Atoms:
     symbol = str(rng.choice([s for s in chemical_symbols[1:95] if s not in EXCLUDED]))
     known = reference_states[atomic_numbers[symbol]] or {}
     structure = str(rng.choice(["fcc", "bcc", "hcp", "diamond", "own"]))
-    if structure == "own" and known.get("symmetry") in ("fcc", "bcc", "hcp", "diamond"):
+    if structure == "own" and known.get("symmetry") in TOUCHING and "basis" not in known:
         atoms = bulk(symbol)
     else:
         structure = "bcc" if structure == "own" else structure
-        touching = {"fcc": 2**0.5, "bcc": 2 / 3**0.5, "hcp": 1.0, "diamond": 4 / 3**0.5}
-        length = 2.1 * covalent_radii[atomic_numbers[symbol]] * touching[structure]
+        length = 2.1 * covalent_radii[atomic_numbers[symbol]] * TOUCHING[structure]
         atoms = bulk(symbol, structure, a=length)
     return atoms * tuple(int(n) for n in rng.integers(1, 4, 3)) if rng.random() < 0.5 else atoms
+
+
+def binary(rng: np.random.Generator) -> Atoms:
+    """A metal and a nonmetal as a common lattice, in a small supercell."""
+    nonmetals = sorted({symbol for kind in KINDS for symbol in kind})
+    metals = [s for s in chemical_symbols[1:95] if s not in EXCLUDED and s not in nonmetals]
+    pair = [str(rng.choice(metals)), str(rng.choice(nonmetals))]
+    lattice = str(rng.choice(sorted(LATTICES)))
+    length = LATTICES[lattice] * sum(covalent_radii[atomic_numbers[s]] for s in pair)
+    atoms = bulk("".join(pair), lattice, a=length)
+    return atoms * tuple(int(n) for n in rng.integers(1, 3, 3))
 
 
 def parent(own: list[Atoms], kinds: list[Atoms], rng: np.random.Generator) -> tuple[str, Atoms]:
     """Where a child comes from."""
     drawn = rng.random()
-    if drawn < 0.75:
+    if drawn < 0.68:
         atoms = own[rng.integers(len(own))]
         return atoms.info["source"], replaced(atoms, rng)
-    if drawn < 0.93:
+    if drawn < 0.82:
         return "prototype", replaced(kinds[rng.integers(len(kinds))], rng)
-    return "element", element(rng)
+    return ("element", element(rng)) if drawn < 0.94 else ("binary", binary(rng))
 
 
 def read_prototypes() -> list[Atoms]:
@@ -109,7 +123,9 @@ def read_prototypes() -> list[Atoms]:
 
 
 def has_room(atoms: Atoms) -> bool:
-    """Whether no two atoms are much nearer than a bond."""
+    """Whether no two atoms are much nearer than a bond, and not many within reach."""
+    if atoms.get_volume() < LEAST_VOLUME * len(atoms):
+        return False
     wrapped = atoms.repeat([2 if length < 3 else 1 for length in atoms.cell.lengths()])
     distances = get_distances(wrapped.positions, cell=wrapped.cell, pbc=True)[1]
     np.fill_diagonal(distances, np.inf)
@@ -117,22 +133,21 @@ def has_room(atoms: Atoms) -> bool:
     return bool((distances > 0.6 * (radii[:, None] + radii)).all())
 
 
-def frame(atoms: Atoms, calculator: SevenNetCalculator) -> Atoms:
-    """A copy with its labels."""
-    atoms = atoms.copy()
-    atoms.wrap()
-    atoms.calc = calculator
+def frame(atoms: Atoms) -> Atoms:
+    """A copy with its labels, the atoms inside the cell."""
     labels = {
         "energy": atoms.get_potential_energy(),
         "forces": atoms.get_forces(),
         "stress": atoms.get_stress(),
     }
+    atoms = atoms.copy()
+    atoms.wrap()
     atoms.calc = SinglePointCalculator(atoms, **labels)
     return atoms
 
 
 def family(child: Atoms, rng: np.random.Generator, calculator: SevenNetCalculator) -> list[Atoms]:
-    """Frames of a short relaxation, and its end with atoms and cell displaced."""
+    """Frames of a short relaxation, and of its end with atoms and cell displaced."""
     child.rattle(0.02, rng=rng)
     child.calc = calculator
     for _ in range(3):
@@ -141,18 +156,22 @@ def family(child: Atoms, rng: np.random.Generator, calculator: SevenNetCalculato
             child.cell * (1 + np.clip(pressure / BULK_MODULUS, -0.25, 0.25)) ** (1 / 3),
             scale_atoms=True,
         )
+        if not has_room(child):
+            return []
     frames = []
     optimizer = FIRE(FrechetCellFilter(child), logfile=None, maxstep=0.15)
     done = 0
     for steps in STEPS:
         optimizer.run(fmax=0.02, steps=steps - done)
         done = steps
-        frames.append(frame(child, calculator))
-    child.calc = None
-    strain = np.eye(3) + rng.normal(0, rng.uniform(0.005, 0.03), (3, 3))
-    child.set_cell(child.cell @ strain, scale_atoms=True)
-    child.rattle(rng.uniform(0.02, 0.15), rng=rng)
-    frames.append(frame(child, calculator))
+        frames.append(frame(child))
+    for _ in range(DISPLACED):
+        atoms = child.copy()
+        strain = np.eye(3) * rng.uniform(0.95, 1.06) + rng.normal(0, rng.uniform(0, 0.02), (3, 3))
+        atoms.set_cell(atoms.cell @ strain, scale_atoms=True)
+        atoms.rattle(rng.uniform(0.0, 0.2), rng=rng)
+        atoms.calc = calculator
+        frames.append(frame(atoms))
     return frames
 
 
@@ -196,7 +215,9 @@ def main() -> None:
         if len(child) > LARGEST or not has_room(child):
             counts["no room"] += 1
             continue
-        for step, atoms in enumerate(family(child, rng, calculator)):
+        made = family(child, rng, calculator)
+        counts["collapsed"] += not made
+        for step, atoms in enumerate(made):
             reason = why_not(atoms)
             counts[reason or "kept"] += 1
             if not reason:
