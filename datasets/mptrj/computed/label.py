@@ -212,7 +212,10 @@ def main() -> None:
         if child.get_chemical_formula(empirical=True) in held_out:
             counts["formula held out"] += 1
             continue
-        if len(child) > LARGEST or not has_room(child):
+        if len(child) > LARGEST or child.numbers.max() > atomic_numbers["Pu"]:
+            counts["large, or beyond Pu"] += 1
+            continue
+        if not has_room(child):
             counts["no room"] += 1
             continue
         made = family(child, rng, calculator)
