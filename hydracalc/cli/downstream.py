@@ -10,7 +10,7 @@ from hydracalc.cli.options import json_option
 from hydracalc.cli.tables import print_table
 
 if TYPE_CHECKING:
-    from hydracalc.finetuning.task import Task
+    from hydracalc.downstream.task import Task
 
 _FOLDER = click.Path(path_type=Path)
 _task_option = click.option(
@@ -58,7 +58,7 @@ def run_command(
     A task's files are looked for in its folder (`hydracalc downstream list`) below each folder of
     data. Settings: methods, sizes, seeds, threads, and finetune.minutes and so on.
     """
-    from hydracalc.finetuning.downstream import DownstreamConfig, run_tasks
+    from hydracalc.downstream.trials import DownstreamConfig, run_tasks
     from hydracalc.recipe import load_settings
 
     config = load_settings(DownstreamConfig, recipe, overrides)
@@ -85,9 +85,9 @@ def show_command(
     results: Path, *, table: Path | None, plot: Path | None, tasks: tuple[str, ...]
 ) -> None:
     """Table and picture of RESULTS, the folder of `hydracalc downstream run`."""
-    from hydracalc.finetuning.downstream import METHODS, read_results
-    from hydracalc.finetuning.learning_curves import curves_of, verdicts
-    from hydracalc.finetuning.learning_curves import table as as_table
+    from hydracalc.downstream.learning_curves import curves_of, verdicts
+    from hydracalc.downstream.learning_curves import table as as_table
+    from hydracalc.downstream.trials import METHODS, read_results
 
     lines = read_results(results)
     curves = [c for task in _tasks(tasks) if (c := curves_of(task, lines)) is not None]
@@ -98,12 +98,12 @@ def show_command(
     if table is not None:
         table.write_text(text + "\n")
     if plot is not None:
-        from hydracalc.finetuning.learning_curves_plot import picture
+        from hydracalc.downstream.learning_curves_plot import picture
 
         plot.write_bytes(picture(curves))
 
 
 def _tasks(given: tuple[str, ...]) -> "list[Task]":
-    from hydracalc.finetuning.task import load_task, shipped_tasks
+    from hydracalc.downstream.task import load_task, shipped_tasks
 
     return [load_task(name) for name in given or shipped_tasks()]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from hydracalc.finetuning.task import Task
+from hydracalc.downstream.task import Task
 from hydracalc.training.metrics import MAE_KEYS
 
 SCRATCH = "scratch"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from hydracalc.downstream.task import HeldOut, Part, Task
+from hydracalc.downstream.task_readers import read_file, without_split
 from hydracalc.errors import DataError
 from hydracalc.finetuning.data import TuningData, drawn
-from hydracalc.finetuning.task import HeldOut, Part, Task
-from hydracalc.finetuning.task_readers import read_file, without_split
 from hydracalc.ingest.adapter import find_files
 from hydracalc.structure import AtomicStructure
 

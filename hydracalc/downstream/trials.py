@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
+from hydracalc.downstream.task import Task
+from hydracalc.downstream.task_data import TaskData, task_data
 from hydracalc.errors import DataError
 from hydracalc.finetuning.config import FinetuneConfig
 from hydracalc.finetuning.finetune import grow
 from hydracalc.finetuning.forgetting import errors_of
 from hydracalc.finetuning.new_branch import measured_not_trusted
-from hydracalc.finetuning.task import Task
-from hydracalc.finetuning.task_data import TaskData, task_data
 from hydracalc.models.hydra import HydraModel
 from hydracalc.registry import full_name, load_model
 from hydracalc.validation.evaluation import evaluate

@@ -7,7 +7,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from hydracalc.finetuning.learning_curves import SCRATCH, TaskCurves
+from hydracalc.downstream.learning_curves import SCRATCH, TaskCurves
 from hydracalc.validation.pictures import ACCENT, FAINT, INK, SECOND, as_png, new_figure, tidy
 
 # color, line and mark of each method; the one to beat is warm, the others cold

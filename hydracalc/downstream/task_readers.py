@@ -12,9 +12,9 @@ import numpy as np
 from ase import Atoms
 
 from hydracalc import elements, units
+from hydracalc.downstream.task import Reader
 from hydracalc.errors import DataError
 from hydracalc.finetuning.data import read_labelled
-from hydracalc.finetuning.task import Reader
 from hydracalc.ingest.catalog import load_adapter
 from hydracalc.readers.crystals import read_crystal
 from hydracalc.readers.damage import reading

@@ -14,9 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from builders import make_card
 
 from hydracalc import units
+from hydracalc.downstream.task import HeldOut, load_task, shipped_tasks
+from hydracalc.downstream.task_data import held_out, spread, task_data
 from hydracalc.errors import DataError
-from hydracalc.finetuning.task import HeldOut, load_task, shipped_tasks
-from hydracalc.finetuning.task_data import held_out, spread, task_data
 from hydracalc.readers.crystals import write_crystal
 from hydracalc.shards.writer import ShardWriter
 from hydracalc.structure import AtomicStructure, from_atoms

@@ -15,17 +15,17 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hydracalc.cli.main import main
-from hydracalc.finetuning.config import FinetuneConfig
-from hydracalc.finetuning.downstream import (
+from hydracalc.downstream.learning_curves import curves_of, table, verdicts
+from hydracalc.downstream.learning_curves_plot import picture
+from hydracalc.downstream.task import load_task
+from hydracalc.downstream.trials import (
     DownstreamConfig,
     digest,
     read_results,
     run_tasks,
     runs_of,
 )
-from hydracalc.finetuning.learning_curves import curves_of, table, verdicts
-from hydracalc.finetuning.learning_curves_plot import picture
-from hydracalc.finetuning.task import load_task
+from hydracalc.finetuning.config import FinetuneConfig
 
 TASK = """
 name = "{name}"
