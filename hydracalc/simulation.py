@@ -1,6 +1,7 @@
 """Relaxation and molecular dynamics of a structure that has a calculator, and what came of it."""
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,7 +147,10 @@ def relax(atoms: Atoms, config: RelaxConfig) -> RelaxReport:
     moving: Any = FrechetCellFilter(atoms) if config.cell == "frechet" else atoms
     silent: Any = None  # ASE takes it, its annotation does not say so
     optimizer = FIRE(moving, logfile=silent)
-    converged = bool(optimizer.run(fmax=config.fmax, steps=config.steps))
+    with warnings.catch_warnings():
+        # SciPy says so of strains that are 1e-12 off
+        warnings.filterwarnings("ignore", message="logm result may be inaccurate")
+        converged = bool(optimizer.run(fmax=config.fmax, steps=config.steps))
     has_volume = atoms.cell.rank == 3
     return RelaxReport(
         converged=converged,

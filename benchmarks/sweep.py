@@ -1,0 +1,182 @@
+"""How errors and speed of a recipe's model go with its size and with its data, trained alike.
+
+    python benchmarks/sweep.py run mtl-all --data shards --minutes 3 -o runs/sweep
+    python benchmarks/sweep.py run mtl-all --data shards_few --sizes 64x3 --minutes 3 -o runs/sweep
+    python benchmarks/sweep.py show runs/sweep --plot docs/sizes.png
+
+A size is CHANNELSxLAYERS. Every model is trained for the same time by one thread, `--at-once` of
+them beside each other, so the larger ones see less of the data: that is what a size costs. Errors
+are those on each branch's own test split. What is in the folder already is not trained again.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import click
+import torch
+
+from hydracalc import HydraCalculator
+from hydracalc.benchmark.clock import Effort
+from hydracalc.benchmark.steps import time_steps
+from hydracalc.benchmark.systems import supercell
+from hydracalc.checkpoint import read_header
+from hydracalc.training.metrics import MAE_KEYS
+from hydracalc.validation.pictures import INK, PNG_DPI, new_figure, tidy
+
+ROWS = "rows.jsonl"
+FORCES = f"test_{MAE_KEYS['forces']}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One model.
+
+    Attributes:
+        size: channels and layers.
+        data: folder of the shards.
+        structures: that it was trained on.
+        parameters: of the model.
+        steps: of training.
+        minutes: of training.
+        forces: mean absolute error by branch, eV/Angstrom.
+        ms: of a step of dynamics of 64 atoms of silicon with one thread, all branches that weigh.
+    """
+
+    size: str
+    data: str
+    structures: int
+    parameters: int
+    steps: int
+    minutes: float
+    forces: dict[str, float]
+    ms: float
+
+
+def train(recipe: str, size: str, data: Path, minutes: float, folder: Path) -> Path:
+    """Train one model in a process of its own; where it is there, nothing is done."""
+    channels, layers = size.split("x")
+    model = folder / "model.safetensors"
+    if not model.is_file():
+        words = [
+            f"data_dir={data.resolve()}",
+            f"model.num_channels={channels}",
+            f"model.num_layers={layers}",
+            f"model.head_widths=[{channels}]",
+            f"trainer.training.max_minutes={minutes:g}",
+            "threads=1",
+        ]
+        command = [sys.executable, "-m", "hydracalc", "pretrain", recipe, *words, "-o", str(folder)]
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"}, stdout=quiet)
+    return model
+
+
+def row(size: str, data: Path, model: Path) -> Row:
+    """What a model came to."""
+    header = read_header(model)
+    calculator = HydraCalculator(model, branch="mptrj")
+    torch.set_num_threads(1)
+    taken = time_steps(supercell("Si", 64), calculator, effort=Effort(), device=torch.device("cpu"))
+    return Row(
+        size=size,
+        data=data.name,
+        structures=sum(branch["num_structures"] for branch in header["branches"]),
+        parameters=sum(p.numel() for p in calculator._loaded.model.parameters()),
+        steps=header["provenance"]["steps"],
+        minutes=header["provenance"]["training_minutes"],
+        forces={b["name"]: b["metrics"][FORCES] for b in header["branches"] if b["metrics"]},
+        ms=taken.timing.median_ms,
+    )
+
+
+@click.group(help=__doc__)
+def main() -> None:
+    """Command line."""
+
+
+@main.command("run")
+@click.argument("recipe")
+@click.option("--data", required=True, type=click.Path(path_type=Path, exists=True))
+@click.option("--sizes", default="32x2,64x3,96x3,128x3", show_default=True)
+@click.option("--minutes", default=3.0, show_default=True)
+@click.option("--at-once", default=2, show_default=True)
+@click.option("--output", "-o", default="runs/sweep", type=click.Path(path_type=Path))
+def run_command(
+    recipe: str, data: Path, *, sizes: str, minutes: float, at_once: int, output: Path
+) -> None:
+    """Train models of all sizes."""
+    output.mkdir(parents=True, exist_ok=True)
+    names = sizes.split(",")
+    folders = [output / f"{size}-{data.name}" for size in names]
+    with ThreadPoolExecutor(at_once) as pool:
+        models = list(
+            pool.map(
+                lambda pair: train(recipe, pair[0], data, minutes, pair[1]),
+                zip(names, folders, strict=True),
+            )
+        )
+    with (output / ROWS).open("a") as file:
+        for size, model in zip(names, models, strict=True):
+            found = row(size, data, model)
+            file.write(json.dumps(asdict(found)) + "\n")
+            click.echo(found)
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Rows of a sweep; of two of one size and data the later one."""
+    lines = (json.loads(line) for line in (folder / ROWS).read_text().splitlines())
+    rows = {(line["size"], line["data"]): Row(**line) for line in lines}
+    return sorted(rows.values(), key=lambda row: (row.structures, row.parameters))
+
+
+def table(rows: Sequence[Row]) -> Iterator[str]:
+    """Lines of a Markdown table."""
+    branches = list(dict.fromkeys(name for row in rows for name in row.forces))
+    heads = ["size", "weights", "structures", "steps", "ms/step, Si64", *branches]
+    yield "| " + " | ".join(heads) + " |"
+    yield "|" + "---|" * len(heads)
+    for each in rows:
+        errors = (f"{1e3 * each.forces[name]:.0f}" for name in branches)
+        cells = [each.size, f"{each.parameters:,}", f"{each.structures:,}", f"{each.steps:,}"]
+        yield "| " + " | ".join([*cells, f"{each.ms:.1f}", *errors]) + " |"
+
+
+def draw(rows: Sequence[Row], path: Path) -> None:
+    """Errors over the time of a step, a line for each branch; sizes on the axis above."""
+    most = max(row.structures for row in rows)
+    shown = sorted((row for row in rows if row.structures == most), key=lambda row: row.ms)
+    figure = new_figure(6.5, 4.0)
+    axes = figure.subplots()
+    for name in shown[0].forces:
+        errors = [1e3 * row.forces[name] for row in shown]
+        axes.plot([row.ms for row in shown], errors, marker="o", label=name)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel("ms a step of dynamics, 64 atoms of silicon, one thread", color=INK)
+    axes.set_ylabel("force MAE on test labels, meV/Å", color=INK)
+    tidy(axes, title=f"{shown[0].minutes:g} minutes of training, one core", grid="both")
+    above = axes.secondary_xaxis("top")
+    above.set_xticks([row.ms for row in shown], [row.size for row in shown])
+    axes.legend(fontsize=7, frameon=False)
+    figure.savefig(path, dpi=PNG_DPI)
+
+
+@main.command("show")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@click.option("--plot", type=click.Path(path_type=Path))
+def show_command(folder: Path, *, plot: Path | None) -> None:
+    """Print the table, draw the picture."""
+    rows = read_rows(folder)
+    click.echo("\n".join(table(rows)))
+    if plot:
+        draw(rows, plot)
+
+
+if __name__ == "__main__":
+    main()
