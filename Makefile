@@ -35,7 +35,8 @@ docs: .venv/docs
 ## the model that comes with hydracalc, from the slices in datasets/: about an hour and a half
 model: .venv/mpi $(SHARDS)
 	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all --continue
-	$(BIN)/hydracalc weight runs/mtl-all/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
+	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all-close data_dir=runs/shards -o runs/mtl-all-close --continue
+	$(BIN)/hydracalc weight runs/mtl-all-close/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
 		-o runs/mtl-all/weighted.safetensors
 	$(BIN)/hydracalc models measure runs/mtl-all/weighted.safetensors $(SHARDS) \
 		-o runs/mtl-all/mtl-all.safetensors --results runs/mtl-all/measured.json

@@ -58,6 +58,8 @@ class Recipe:
         threads: of torch; 0 leaves it to torch.
         references: "fitted" takes each branch's own from its shards; "aligned" shifts them onto one
             footing (`shards.alignment`), so interaction energies of branches can be compared.
+        start_from: model file whose weights and references training begins with, for a second
+            stage; its branches and shape are those of the recipe. "" begins with random weights.
         branches: at least one, each name once.
         model: shape of the model.
         trainer: training, schedule, loss, sampler and ema.
@@ -72,6 +74,7 @@ class Recipe:
     data_dir: str = "."
     threads: int = 0
     references: Literal["fitted", "aligned"] = "fitted"
+    start_from: str = ""
     model: HydraConfig = field(default_factory=HydraConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     weighting: WeightingFitConfig = field(default_factory=WeightingFitConfig)

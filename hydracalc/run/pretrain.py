@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from hydracalc.checkpoint import save_checkpoint
+from hydracalc.checkpoint import load_checkpoint, save_checkpoint
 from hydracalc.graphs.neighbor_cache import NeighborCache
 from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
@@ -112,9 +112,17 @@ def plan(recipe: Recipe) -> PretrainPlan:
     if recipe.references == "aligned":
         energies = map(collect_energies, shards.each(range(len(specs)))) if mesh.is_root else ()
         specs = _aligned(specs, mesh.share(align(list(energies)) if mesh.is_root else None))
+    start = started_from(recipe, specs) if recipe.start_from else None
+    if start is not None:
+        specs = [
+            replace(spec, references=old.references, scale=old.scale)
+            for spec, old in zip(specs, start.branch_specs, strict=True)
+        ]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = HydraModel(recipe.model, specs)
+    if start is not None:
+        model.load_state_dict(start.state_dict(), strict=True)
     return PretrainPlan(
         recipe=recipe,
         specs=tuple(specs),
@@ -125,6 +133,25 @@ def plan(recipe: Recipe) -> PretrainPlan:
         store=resolve(recipe.store, own, place, splits=TRAINED_WITH, world=world),
         has_stress={s: any(each[s].has_stress for each in contents) for s in TRAINED_WITH},
     )
+
+
+def started_from(recipe: Recipe, specs: Sequence[BranchSpec]) -> HydraModel:
+    """The model that a recipe begins with.
+
+    Raises:
+        ValueError: there is no such file, or its branches or shape are not those of the recipe.
+        DataError: the file is damaged.
+    """
+    start = load_checkpoint(recipe.start_from)
+    wanted, found = [spec.name for spec in specs], list(start.branch_names)
+    if found != wanted:
+        raise ValueError(f"start_from {recipe.start_from} has branches {found}, expected {wanted}")
+    if start.config != recipe.model:
+        raise ValueError(
+            f"start_from {recipe.start_from} is a {start.config}, the recipe's is {recipe.model}"
+        )
+    start.weighting = None  # of the branches as they were
+    return start
 
 
 def branch_spec(shards: Shards, contents: Contents) -> BranchSpec:

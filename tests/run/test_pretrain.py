@@ -247,6 +247,20 @@ def test_references_may_be_put_on_one_footing(workplace):
         load_recipe(recipe, ["references=best"])
 
 
+def test_a_second_stage_begins_with_the_weights_and_references_of_the_first(workplace, model_path):
+    words = [f"data_dir={workplace}", f"start_from={model_path}"]
+    planned = plan(load_recipe(workplace / "toy.toml", [*words, "seed=5"]))
+    first = load_checkpoint(model_path)
+    expected = dict(first.named_parameters())
+    assert all(torch.equal(p, expected[name]) for name, p in planned.model.named_parameters())
+    for new, old in zip(planned.specs, first.branch_specs, strict=True):
+        assert new.references.to_json() == old.references.to_json()
+    with pytest.raises(ValueError, match=r"start_from .* is a HydraConfig.*, the recipe's is"):
+        plan(load_recipe(workplace / "toy.toml", [*words, "model.num_channels=4"]))
+    with pytest.raises(ValueError, match="no such model file|there is no"):
+        plan(load_recipe(workplace / "toy.toml", [words[0], "start_from=nowhere.safetensors"]))
+
+
 def test_a_run_does_not_go_on_with_another_recipe(workplace, model_path):
     words = (f"data_dir={workplace}", "trainer.loss.forces_weight=7", "--resume", model_path.parent)
     result = run("pretrain", workplace / "toy.toml", *words)
