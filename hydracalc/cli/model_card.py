@@ -41,13 +41,19 @@ def _model(header: Mapping[str, Any]) -> Iterator[str]:
     yield _row("weighting", by)
     yield _row("sha256", header["sha256"])
     if "steps" in provenance:
-        yield _row(
-            "training",
-            f"{provenance['steps']} steps, {provenance['epochs']} epochs, "
-            f"{provenance['training_minutes']:g} minutes",
-        )
+        yield _row("training", _training(provenance))
     if provenance.get("weighting"):
         yield from _weighting(provenance["weighting"])
+
+
+def _training(provenance: Mapping[str, Any]) -> str:
+    """How long each stage was, the first one first."""
+    own = (
+        f"{provenance['steps']} steps, {provenance['epochs']} epochs, "
+        f"{provenance['training_minutes']:g} minutes"
+    )
+    before = provenance.get("started_from", {})
+    return f"{_training(before)}, then {own}" if "steps" in before else own
 
 
 def _weighting(weighting: Mapping[str, Any]) -> Iterator[str]:

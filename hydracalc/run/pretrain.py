@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from hydracalc.checkpoint import load_checkpoint, save_checkpoint
+from hydracalc.checkpoint import load_checkpoint, read_header, save_checkpoint
 from hydracalc.graphs.neighbor_cache import NeighborCache
 from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
@@ -317,7 +317,10 @@ def _trainer(
 
 
 def _provenance(planned: PretrainPlan, trainer: Trainer) -> dict[str, object]:
+    start = planned.recipe.start_from
+    before = {"started_from": read_header(start)["provenance"]} if start else {}
     return {
+        **before,
         "recipe": to_toml(planned.recipe),
         "steps": trainer.position.step,
         "epochs": trainer.position.epoch,

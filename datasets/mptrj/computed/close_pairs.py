@@ -1,7 +1,7 @@
 """Pairs of atoms nearer than any bond, labelled with the repulsion of their nuclei alone.
 
-    python close_pairs.py mptrj/computed/MPtrj_close_pairs.json.gz SHARDS --each 2
-    python close_pairs.py ani1x/computed/ani1x_close_pairs.h5 SHARDS --each 60
+    python close_pairs.py MPtrj_close_pairs.json.gz SHARDS --each 2
+    python close_pairs.py ../../ani1x/computed/ani1x_close_pairs.h5 SHARDS --each 100
 
 No dataset has such pairs, and what a network makes up for them may be a bond deeper than all
 others. These frames tell it to add nothing: the energy is that of the references of SHARDS, which
