@@ -16,7 +16,11 @@ from hydracalc.planning.layouts import plan
 from hydracalc.planning.split import from_lines, to_lines
 
 ROOT = Path(__file__).parents[2]
-SMALL = ("--set", "model.num_channels=8", "--set", "trainer.sampler.max_atoms=64")
+SMALL = (
+    *("--set", "model.num_channels=8"),
+    *("--set", "trainer.sampler.max_atoms=64"),
+    *("--set", "trainer.sampler.max_edges=9000"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +88,7 @@ def test_two_ranks_are_measured_predicted_and_drawn(run, folders, tmp_path):
         # a rank has one thread, and one more that makes its batches
         assert row.cpu_s < 2.5 * row.ranks * row.step_s
     weak, strong = found[0], found[1]
-    assert 1.5 < strong.structures / weak.structures < 2.7
+    assert 1.3 < strong.structures / weak.structures < 2.7  # a few batches of a few structures
     save_calibration(tmp_path / "c.json", make_calibration(num_channels=8, num_layers=3))
     options = ("--measured", "m.jsonl", "--rows", "p.jsonl", "--calibration", "c.json")
     told = run("scaling", "predict", *folders, *SMALL, *options, "--most", 4)
