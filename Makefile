@@ -35,7 +35,9 @@ docs: .venv/docs
 ## the model that comes with hydracalc, from the slices in datasets/: about an hour and a half
 model: .venv/mpi $(SHARDS)
 	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all --continue
-	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all-close data_dir=runs/shards -o runs/mtl-all-close --continue
+	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all-close --continue \
+		start_from=runs/mtl-all/model.safetensors seed=1 \
+		trainer.training.max_minutes=9 trainer.schedule.learning_rate=1e-3
 	$(BIN)/hydracalc weight runs/mtl-all-close/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
 		-o runs/mtl-all/weighted.safetensors
 	$(BIN)/hydracalc models measure runs/mtl-all/weighted.safetensors $(SHARDS) \

@@ -85,6 +85,11 @@ class Recipe:
         names = [branch.name for branch in self.branches]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"branches are {names}, expected at least one and each name once")
+        if self.start_from and self.references == "aligned":
+            raise ValueError(
+                f"references is 'aligned' and start_from {self.start_from!r}, whose references are "
+                "kept; give one of them"
+            )
 
     def shards_of(self, branch: BranchRecipe) -> Path:
         """Folder of a branch's shards."""

@@ -16,11 +16,7 @@ from hydracalc.planning.layouts import plan
 from hydracalc.planning.split import from_lines, to_lines
 
 ROOT = Path(__file__).parents[2]
-SMALL = (
-    *("--set", "model.num_channels=8"),
-    *("--set", "trainer.sampler.max_atoms=64"),
-    *("--set", "trainer.sampler.max_edges=9000"),
-)
+SMALL = ("--set", "model.num_channels=8", "--set", "trainer.sampler.max_atoms=64")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +63,8 @@ def rows():
 
 @pytest.mark.mpi
 def test_two_ranks_are_measured_predicted_and_drawn(run, folders, tmp_path):
-    brief = ("--ranks", "1,2", "--repeats", 1, "--steps", 2, "--warm-up", 1)
+    # enough batches for their sizes to average out
+    brief = ("--ranks", "1,2", "--repeats", 1, "--steps", 8, "--warm-up", 1)
     layouts = ("--layout", "base", "--layout", "multitask")
     run("scaling", "measure", *folders, *SMALL, *brief, *layouts, "--rows", "m.jsonl")
     found = from_lines((tmp_path / "m.jsonl").read_text())
@@ -88,7 +85,7 @@ def test_two_ranks_are_measured_predicted_and_drawn(run, folders, tmp_path):
         # a rank has one thread, and one more that makes its batches
         assert row.cpu_s < 2.5 * row.ranks * row.step_s
     weak, strong = found[0], found[1]
-    assert 1.3 < strong.structures / weak.structures < 2.7  # a few batches of a few structures
+    assert 1.5 < strong.structures / weak.structures < 2.7
     save_calibration(tmp_path / "c.json", make_calibration(num_channels=8, num_layers=3))
     options = ("--measured", "m.jsonl", "--rows", "p.jsonl", "--calibration", "c.json")
     told = run("scaling", "predict", *folders, *SMALL, *options, "--most", 4)

@@ -257,7 +257,9 @@ def test_a_second_stage_begins_with_the_weights_and_references_of_the_first(work
         assert new.references.to_json() == old.references.to_json()
     with pytest.raises(ValueError, match=r"start_from .* is a HydraConfig.*, the recipe's is"):
         plan(load_recipe(workplace / "toy.toml", [*words, "model.num_channels=4"]))
-    with pytest.raises(ValueError, match="no such model file|there is no"):
+    with pytest.raises(ValueError, match="whose references are kept; give one of them"):
+        load_recipe(workplace / "toy.toml", [*words, "references=aligned"])
+    with pytest.raises(ValueError, match=r"nowhere.safetensors: there is no such model file"):
         plan(load_recipe(workplace / "toy.toml", [words[0], "start_from=nowhere.safetensors"]))
 
 
