@@ -29,28 +29,46 @@ def header():
     return read_header(registry.resolve("mtl-all"))
 
 
+def prepared_again(name, out, *, close_pairs):
+    """Shards of a slice of the repository, with the computed frames beside it, if any."""
+    source, published, computed = DATASETS / name, out / "published", out / "computed"
+    prepare(load_adapter(name), source / "slice", published)
+    if name not in UNITED:
+        return open_shards(published)
+    raw = out / "raw"
+    raw.mkdir()
+    for file in (source / "computed").iterdir():
+        if close_pairs or "close_pairs" not in file.name:
+            (raw / file.name).symlink_to(file)
+    config = PrepareConfig(split=SplitConfig(val=0, test=0))
+    prepare(load_adapter(name), raw, computed, config=config)
+    unite([published, computed], out / "united")
+    return open_shards(out / "united")
+
+
 @pytest.fixture(scope="module", params=SMALL)
 def shards(request, tmp_path_factory):
-    """A slice of the repository, prepared again, with the computed frames beside it."""
-    out, source = tmp_path_factory.mktemp("shards"), DATASETS / request.param
-    prepare(load_adapter(request.param), source / "slice", out / "published")
-    if request.param not in UNITED:
-        return open_shards(out / "published")
-    config = PrepareConfig(split=SplitConfig(val=0, test=0))
-    prepare(load_adapter(request.param), source / "computed", out / "computed", config=config)
-    unite([out / "published", out / "computed"], out / "united")
-    return open_shards(out / "united")
+    """What the first stage was trained on."""
+    return prepared_again(request.param, tmp_path_factory.mktemp("shards"), close_pairs=False)
+
+
+def check_counts(shards, provenance):
+    rows = {row["branch"]: row for row in provenance["data"]}
+    stated = rows[shards.branch]
+    assert dict(shards.manifest.num_structures) == {s: stated[s] for s in ("train", "val", "test")}
+    assert shards.manifest.dropped == stated["left_out"]
 
 
 def test_the_training_data_can_be_made_again(header, shards):
     """The same structures on the same sides: equal counts, and references equal to rounding."""
-    rows = {row["branch"]: row for row in header["provenance"]["data"]}
-    stated = rows[shards.branch]
-    assert dict(shards.manifest.num_structures) == {s: stated[s] for s in ("train", "val", "test")}
-    assert shards.manifest.dropped == stated["left_out"]
-    if shards.branch not in UNITED:  # the first stage, which the references are of, had fewer
-        (energies,) = (b["references_eV"] for b in header["branches"] if b["name"] == shards.branch)
-        assert shards.references.to_json() == pytest.approx(energies, rel=1e-12)
+    check_counts(shards, header["provenance"]["started_from"])
+    (energies,) = (b["references_eV"] for b in header["branches"] if b["name"] == shards.branch)
+    assert shards.references.to_json() == pytest.approx(energies, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_so_can_those_of_the_second_stage(header, name, tmp_path):
+    check_counts(prepared_again(name, tmp_path, close_pairs=True), header["provenance"])
 
 
 def test_the_errors_on_the_card_are_measured_again(header, shards):
