@@ -22,7 +22,7 @@ Describe = Callable[[BaseException], tuple[str, int]]
 
 # keys of the store
 _CLAIM = "hydracalc/claim"  # how many ranks have failed
-_ENDED = "hydracalc/ended"  # set by the first of them once its message is out
+_ENDED = "hydracalc/ended"  # set once the message of the first of them is out, or all are done
 _WAITING = "hydracalc/waiting"  # ranks that waited in vain for another
 
 _FOREVER = timedelta(days=365)
@@ -99,6 +99,7 @@ def together(launch: Launch, describe: Describe = in_words) -> Iterator[None]:
                 raise
             leaving = error  # done, and in a hurry
         watch.close()
+        watch.end()
         launching.stop(launch)
     except BaseException as error:  # noqa: BLE001  # the other ranks would wait for this one
         watch.close()
@@ -171,11 +172,25 @@ class _Watch:
         self._store = _shared(launch).clone()  # a connection of its own, which it blocks
         self._is_over = threading.Event()
         self.has_heard = threading.Event()
-        threading.Thread(target=self._wait, name="other ranks", daemon=True).start()
+        self._thread = threading.Thread(target=self._wait, name="other ranks", daemon=True)
+        self._thread.start()
 
     def close(self) -> None:
         """The work of this rank is done: it can no longer be ended by others."""
         self._is_over.set()
+
+    def end(self) -> None:
+        """Let the threads of all ranks end. Collective over the world.
+
+        A thread that returned from the store to an interpreter that is being taken down, because
+        rank 0 has gone, would crash its process.
+        """
+        import torch.distributed as dist
+
+        dist.barrier()  # from here on no rank can be ended by another
+        if self._launch.is_root:
+            _shared(self._launch).set(_ENDED, "")
+        self._thread.join()
 
     def _wait(self) -> None:
         try:
@@ -194,14 +209,14 @@ def _fail(launch: Launch, watch: _Watch, error: BaseException, describe: Describ
     message, code = describe(error)
     is_late, is_lost = (_reads(error, texts) for texts in (_LATE, _LOST))
     if is_lost and watch.has_heard.wait(_LINGER_S):
-        _leave(launch)  # it has failed because another one has
+        _leave(launch, watch)  # it has failed because another one has
     store = _shared(launch)
     try:
         store.set_timeout(_STORE)
         if is_late or is_lost:
             store.append(_WAITING, f"{launch.rank},")
         if store.add(_CLAIM, 1) > 1:
-            _leave(launch)
+            _leave(launch, watch)
         if is_late or is_lost:
             message = _who_is_missing(launch, is_late=is_late) + f" ({message.splitlines()[0]})"
         _say(launch, message)
@@ -220,8 +235,9 @@ def _miss_start(launch: Launch, timeout_s: float) -> NoReturn:
     os._exit(1)
 
 
-def _leave(launch: Launch) -> NoReturn:
-    """End this process, without a word, where another one has said why."""
+def _leave(launch: Launch, watch: _Watch) -> NoReturn:
+    """End this process, without a word, where another one says why."""
+    watch.has_heard.wait(3 * _LINGER_S)  # that one may wait itself, to hear of others that wait
     time.sleep(_LINGER_S)
     launching.abort(launch, 1)
 

@@ -51,6 +51,17 @@ SAVES = """
     say(f"was told by signal {int(ending.heard)}")
 """
 
+# once MPI has ended, rank 0 goes at once, and the others take a while to be taken down
+LINGERS = """
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.5)
+
+slow = Slow() if launch.rank else None
+from mpi4py import MPI
+MPI.Finalize()
+"""
+
 
 def others_said(job):
     """Lines of ranks after the first line on stderr; launchers say what they like."""
@@ -107,6 +118,12 @@ def test_a_signal_to_the_launcher_lets_all_ranks_save_after_the_same_step(
     assert len(saved) == 2
     assert len(set(saved)) == 1
     assert job.output.count(f"was told by signal {int(number)}") == 2
+
+
+@pytest.mark.mpi
+def test_ranks_that_are_slow_to_leave_outlive_rank_0(launched):
+    job = launched("mpiexec", BEGIN + LINGERS, 3)
+    assert job.wait() == 0, job.errors
 
 
 def test_alone_an_error_goes_its_usual_way():
