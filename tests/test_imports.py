@@ -15,7 +15,7 @@ PACKAGE = ROOT / "hydracalc"
 # a file imports only from lower layers or its own folder; the files beside each other in
 # hydracalc/ are one folder
 LAYERS = (
-    "errors units elements fields structure references card inputs outputs plugins",
+    "errors units elements fields structure references card inputs outputs plugins locks",
     "kernels parallel",
     "shards graphs devices readers",
     "ingest store models",

@@ -1,6 +1,5 @@
 """A trial under way, as the search sees it: it is started, looked at, asked to end, and ends."""
 
-import fcntl
 import json
 import math
 import os
@@ -19,6 +18,7 @@ from hydracalc.hpo.curve import METRICS_FILE, CurvePoint, read_curve
 from hydracalc.hpo.gate import END, say, verdict_file
 from hydracalc.hpo.journal import Trial, as_curve, trial_folder
 from hydracalc.hpo.trial import TrialOrder
+from hydracalc.locks import is_free_within
 from hydracalc.recipe import Recipe, to_toml
 
 POINT = "point.json"
@@ -272,18 +272,5 @@ def wait_for_orphan(folder: Path, seconds: float) -> None:
     path = folder / trial.RUNNING
     if not path.is_file():
         return
-    deadline = time.monotonic() + seconds
-    with path.open() as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ValueError(
-                        f"{folder}: a process still runs this trial after {seconds:g} s; end it"
-                    ) from None
-                time.sleep(0.1)
-            except OSError:  # a file system without locks
-                return
-            else:
-                return
+    if not is_free_within(path, seconds):
+        raise ValueError(f"{folder}: a process still runs this trial after {seconds:g} s; end it")

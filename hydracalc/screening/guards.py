@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ import torch
 
 from hydracalc.devices import device_of
 from hydracalc.errors import DataError
+from hydracalc.locks import is_free_within
 from hydracalc.parallel.launch import detect
 
 _WRITERS = "writers.lock"
@@ -34,21 +34,10 @@ def wait_for_writers(folder: Path) -> None:
     Raises:
         DataError: one still does after a minute.
     """
-    end = time.monotonic() + _PATIENCE
-    with (folder / _WRITERS).open("w") as lock:
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    raise DataError(
-                        f"{folder}: a rank of an earlier screening still writes; end it first"
-                    ) from None
-                time.sleep(0.1)
-            except OSError:
-                return
-            else:
-                return
+    path = folder / _WRITERS
+    path.touch()
+    if not is_free_within(path, _PATIENCE):
+        raise DataError(f"{folder}: a rank of an earlier screening still writes; end it first")
 
 
 def remove_locks(folder: Path) -> None:
