@@ -27,11 +27,11 @@ from hydracalc.parallel.mesh import Group, MeshConfig, lay_out
 from hydracalc.recipe import Recipe, load_recipe
 from hydracalc.store.store import open_store
 from hydracalc.training.balance import METHODS, BalanceConfig, Balancer, CostModel, fit_cost
-from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.config import TrainerConfig, TrainingConfig
 from hydracalc.training.loop import Trainer
 from hydracalc.training.loss import objective, residuals
 from hydracalc.training.metrics import evaluate
-from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet
+from hydracalc.training.sampler import BranchSampler, BranchShare, SamplerConfig, TrainingSet
 from hydracalc.training.schedule import ScheduleConfig
 
 # cut, divide, bins

@@ -29,10 +29,10 @@ from hydracalc.models.hydra import HydraConfig
 from hydracalc.parallel import buckets, launch
 from hydracalc.parallel.mesh import BranchMesh, MeshConfig, lay_out
 from hydracalc.planning.sizes import build_model
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.exchange import Exchange
 from hydracalc.training.loop import Surroundings, Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 # shape; structures of a rank and atoms of each
 SHAPES = {

@@ -30,9 +30,9 @@ from torch import Tensor
 from hydracalc.benchmark.training import clusters
 from hydracalc.models.hydra import HydraConfig
 from hydracalc.planning.sizes import build_model, measure_size
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.loop import Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 PAPER = HydraConfig(encoder="egnn", num_channels=866, num_layers=4, head_widths=(889,) * 3)
 SHAPES = {

@@ -32,14 +32,22 @@ class BranchRecipe:
         shards: folder made by `hydracalc data prepare`; a relative one is below `data_dir`.
         weight: of its labels in the loss.
         share: factor on how often its structures are drawn, beside n^alpha.
+        part_shares: of shards that `hydracalc data unite` made, a factor for the structures of each
+            folder on how often they are drawn within the share of the branch; none is all alike.
     """
 
     name: str
     shards: str
     weight: float = 1.0
     share: float = 1.0
+    part_shares: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        if any(share <= 0 for share in self.part_shares):
+            raise ValueError(
+                f"branch {self.name!r}: part_shares are {list(self.part_shares)}, all must be "
+                "above 0"
+            )
         if self.weight <= 0 or self.share <= 0:
             raise ValueError(
                 f"branch {self.name!r}: weight is {self.weight} and share {self.share}, "

@@ -14,9 +14,9 @@ from hydracalc import elements, references
 from hydracalc.checkpoint import save_checkpoint
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraConfig, HydraModel
-from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.config import TrainerConfig, TrainingConfig
 from hydracalc.training.loop import Trainer
-from hydracalc.training.sampler import SamplerConfig, TrainingSet
+from hydracalc.training.sampler import BranchShare, SamplerConfig, TrainingSet
 
 LATTICE = {"Cu": 3.6, "Al": 4.05, "Ni": 3.5}
 # the new level of theory: energies of atoms, eV, and stiffer by a factor

@@ -9,6 +9,7 @@ import numpy as np
 
 from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import open_shards
+from hydracalc.shards.union import UNITED
 from hydracalc.structure import AtomicStructure
 from hydracalc.validation.labelled_data import members, read
 
@@ -179,7 +180,7 @@ def origin(manifest: Manifest) -> str:
     computed = manifest.card.computed_by
     if computed is None:
         return PUBLISHED
-    if "united" not in manifest.settings:
+    if UNITED not in manifest.settings:
         return computed
     first = computed.split(";")[0].partition(": ")[2]
     return PUBLISHED if first == "published labels" else first

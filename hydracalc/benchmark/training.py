@@ -14,9 +14,9 @@ from hydracalc.graphs.collate import collate
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.structure import AtomicStructure
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.loop import Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 BRANCH = "bench"
 ELEMENTS = {"H": 1, "C": 6, "N": 7, "O": 8}

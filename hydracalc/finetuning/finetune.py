@@ -33,9 +33,8 @@ from hydracalc.finetuning.new_branch import (
 from hydracalc.models.hydra import HydraModel
 from hydracalc.models.low_rank import add_low_rank, merge_low_rank
 from hydracalc.registry import full_name, load_model
-from hydracalc.training.config import BranchShare
 from hydracalc.training.loop import Surroundings, Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 from hydracalc.validation.evaluation import evaluate
 
 logger = logging.getLogger("hydracalc.finetuning")

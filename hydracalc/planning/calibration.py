@@ -21,9 +21,9 @@ from hydracalc.planning.flops import count_flops
 from hydracalc.planning.memory import activation_bytes
 from hydracalc.planning.sizes import build_model, measure_size
 from hydracalc.planning.tensor_peak import tensor_peak
-from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.config import TrainerConfig, TrainingConfig
 from hydracalc.training.loop import Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 # structures and atoms in each, of one batch; larger batches for models whose steps are short
 _BATCHES = ((2, 8), (1, 32), (2, 20), (4, 20), (2, 32))

@@ -8,6 +8,7 @@ import numpy as np
 from hydracalc.recipe import BranchRecipe, Recipe
 from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import Shards
+from hydracalc.shards.union import training_parts
 from hydracalc.store.choice import StoreConfig
 from hydracalc.store.places import Place
 from hydracalc.store.store import StructureStore, open_store, verify_together
@@ -76,7 +77,26 @@ class BranchShards:
         shards, branch = self[index], self._recipe.branches[index]
         num_atoms = shards.num_atoms[shards.splits == 0]
         share = branch.share * len(num_atoms) ** self._recipe.trainer.sampler.alpha
-        return float(share * num_atoms.mean())
+        return float(share * np.average(num_atoms, weights=self._weights(index)))
+
+    def _weights(self, index: int) -> np.ndarray | None:
+        """How often each training structure is drawn among those of its branch."""
+        shares = self.part_shares(index)
+        return np.repeat(shares, training_parts(self.manifests[index])) if shares else None
+
+    def part_shares(self, index: int) -> tuple[float, ...]:
+        """Factors of the parts of a branch, as many as it has parts, or none.
+
+        Raises:
+            ValueError: the recipe has another number of them.
+        """
+        branch, sizes = self._recipe.branches[index], training_parts(self.manifests[index])
+        if branch.part_shares and len(branch.part_shares) != len(sizes):
+            raise ValueError(
+                f"branch {branch.name!r}: part_shares has {len(branch.part_shares)} numbers, its "
+                f"shards were united from {len(sizes)} folders"
+            )
+        return branch.part_shares
 
 
 @contextmanager

@@ -2,16 +2,20 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from pydantic import JsonValue
 
 from hydracalc.card import Card
+from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import Shards, open_shards
 from hydracalc.shards.table import SPLITS
 from hydracalc.shards.writer import ShardWriter
 
 _READ_AT_ONCE = 1024  # structures
+# key of the settings: what was united, in the order of the training structures
+UNITED = "united"
 NOT_FOR_TRAINING = "of an added folder, not for training"
 
 
@@ -38,8 +42,11 @@ def unite(folders: Sequence[Path], out: Path) -> ShardWriter:
     branches = [shards.branch for shards in opened]
     if len(set(branches)) > 1:
         raise ValueError(f"folders are of the branches {branches}, expected one branch")
-    settings: dict[str, JsonValue] = {"united": [shards.manifest.sha256 for shards in opened]}
-    with ShardWriter(out, card=_card(opened), settings=settings) as writer:
+    united: list[JsonValue] = [
+        {"sha256": shards.manifest.sha256, "train": int((shards.splits == 0).sum())}
+        for shards in opened
+    ]
+    with ShardWriter(out, card=_card(opened), settings={UNITED: united}) as writer:
         for number, shards in enumerate(opened):
             for reason, count in shards.manifest.dropped.items():
                 writer.dropped[reason] += count
@@ -58,6 +65,12 @@ def _add(writer: ShardWriter, shards: Shards, *, only_training: bool) -> None:
         some = rows[start : start + _READ_AT_ONCE]
         for structure, split in zip(shards.read(some), splits[some], strict=True):
             writer.add(structure, split=SPLITS[split])
+
+
+def training_parts(manifest: Manifest) -> tuple[int, ...]:
+    """Training structures of each folder that was united, in their order; else of this one."""
+    parts = cast("list[dict[str, int]]", manifest.settings.get(UNITED, []))
+    return tuple(part["train"] for part in parts) or (manifest.num_structures.get("train", 0),)
 
 
 def _card(opened: Sequence[Shards]) -> Card:

@@ -56,16 +56,3 @@ class TrainerConfig:
     sampler: SamplerConfig = field(default_factory=SamplerConfig)
     ema: EmaConfig = field(default_factory=EmaConfig)
     balance: BalanceConfig = field(default_factory=BalanceConfig)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BranchShare:
-    """How much a branch counts.
-
-    Attributes:
-        weight: of its labels in the loss.
-        share: factor on how often its structures are drawn.
-    """
-
-    weight: float = 1.0
-    share: float = 1.0

@@ -13,7 +13,7 @@ from hydracalc.errors import DataError
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh, alone
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.division import Division
 from hydracalc.training.ema import MovingAverage
 from hydracalc.training.exchange import Exchange, StepReport
@@ -22,7 +22,7 @@ from hydracalc.training.log import RunLog, flattened, in_words
 from hydracalc.training.loss import Residuals, objective, residuals
 from hydracalc.training.metrics import BranchMetrics, tally
 from hydracalc.training.optimizer import make_optimizer
-from hydracalc.training.sampler import BranchSampler, Prefetch
+from hydracalc.training.sampler import BranchSampler, BranchShare, Prefetch
 from hydracalc.training.schedule import learning_rate
 from hydracalc.training.state import (
     Position,
@@ -94,7 +94,7 @@ class Trainer:
         )
         self.sampler = BranchSampler(
             self.division.census,
-            branch_weights=[b.share for b in branches],
+            branches=branches,
             config=config.sampler,
         )
         self.idle = IdleTime()

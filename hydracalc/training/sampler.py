@@ -53,6 +53,22 @@ class SamplerConfig:
             )
 
 
+@dataclass(frozen=True, kw_only=True)
+class BranchShare:
+    """How much a branch counts.
+
+    Attributes:
+        weight: of its labels in the loss.
+        share: factor on how often its structures are drawn.
+        parts: structures of each part of it, in their order, and the factor on how often these are
+            drawn within the branch's share; none is all alike.
+    """
+
+    weight: float = 1.0
+    share: float = 1.0
+    parts: tuple[tuple[int, float], ...] = ()
+
+
 class TrainingSet(StructureSet):
     """A set of structures that are at hand, all their neighbor lists kept.
 
@@ -89,49 +105,56 @@ class TrainingSet(StructureSet):
 class BranchSampler:
     """Draws every epoch's structures, in the order in which they are cut into batches.
 
-    A branch hands out its structures pass after pass, each pass in a new order, and goes on where
-    the last epoch ended: with a small share no structure is left out, with a large one none comes
-    twice before all came once. Within an epoch the branches are spread evenly, so every batch is a
-    mixture. All of it follows from the seed and the epoch, so the place to resume from is the
-    number of batches done.
+    A branch, or each part of it, hands out its structures pass after pass, each pass in a new
+    order, and goes on where the last epoch ended: with a small share no structure is left out, with
+    a large one none comes twice before all came once. Within an epoch they are spread evenly, so
+    every batch is a mixture. All of it follows from the seed and the epoch, so the place to resume
+    from is the number of batches done.
 
     Args:
         data: S structures of B branches.
-        branch_weights: weight of each branch, (B,).
+        branches: share of each branch and of its parts, (B,).
         config: shares and sizes.
+
+    Raises:
+        ValueError: the parts of a branch have another number of structures than it has.
     """
 
     def __init__(
         self,
         data: Census,
         *,
-        branch_weights: Sequence[float],
+        branches: Sequence[BranchShare],
         config: SamplerConfig,
     ) -> None:
         self.data = data
         self.config = config
-        self._members = [np.nonzero(data.branch_index == b)[0] for b in range(len(branch_weights))]
-        sizes = np.array([len(members) for members in self._members])
-        shares = np.where(sizes > 0, np.asarray(branch_weights) * sizes**config.alpha, 0.0)
+        streams = [
+            stream
+            for number, branch in enumerate(branches)
+            for stream in _streams(np.nonzero(data.branch_index == number)[0], branch, config.alpha)
+        ]
+        self._members = [members for members, _ in streams]
+        shares = np.array([share for _, share in streams])
         self._counts = _apportioned(shares / shares.sum(), len(data))
 
     def draws(self, epoch: int) -> np.ndarray:
         """Indices of the structures of an epoch, as many as there are, in order, (S,)."""
         rng = np.random.default_rng([self.config.seed, _INTERLEAVING, epoch])
         drawn = [
-            self._drawn(branch, epoch * count, (epoch + 1) * count)
-            for branch, count in enumerate(self._counts)
+            self._drawn(stream, epoch * count, (epoch + 1) * count)
+            for stream, count in enumerate(self._counts)
             if count
         ]
         places = [(np.arange(len(each)) + rng.random(len(each))) / len(each) for each in drawn]
         return np.concatenate(drawn)[np.argsort(np.concatenate(places), kind="stable")]
 
-    def _drawn(self, branch: int, start: int, stop: int) -> np.ndarray:
-        """Structures number `start` to `stop` of a branch's endless row of passes."""
-        members = self._members[branch]
+    def _drawn(self, stream: int, start: int, stop: int) -> np.ndarray:
+        """Structures number `start` to `stop` of a stream's endless row of passes."""
+        members = self._members[stream]
         first, last = start // len(members), (stop - 1) // len(members)
         passes = [
-            np.random.default_rng([self.config.seed, _PASS, branch, n]).permutation(members)
+            np.random.default_rng([self.config.seed, _PASS, stream, n]).permutation(members)
             for n in range(first, last + 1)
         ]
         skipped = first * len(members)
@@ -189,6 +212,28 @@ def prefetch(data: StructureSet, batches: Iterable[np.ndarray]) -> Iterator[Atom
     """What `Prefetch` gives, for a loop that does not end early."""
     with Prefetch(data, batches) as graphs:
         yield from graphs
+
+
+def _streams(
+    members: np.ndarray, branch: BranchShare, alpha: float
+) -> list[tuple[np.ndarray, float]]:
+    """Structures of each part of a branch, and the part's share.
+
+    Raises:
+        ValueError: the parts have another number of structures.
+    """
+    if not len(members):
+        return []
+    parts = branch.parts or ((len(members), 1.0),)
+    sizes, factors = (np.array(column) for column in zip(*parts, strict=True))
+    if sizes.sum() != len(members):
+        raise ValueError(
+            f"parts of a branch have {sizes.tolist()} structures, together not its {len(members)}"
+        )
+    whole = branch.share * len(members) ** alpha
+    shares = whole * sizes * factors / (sizes * factors).sum()
+    found = np.split(members, np.cumsum(sizes)[:-1])
+    return [(own, float(share)) for own, share in zip(found, shares, strict=True) if len(own)]
 
 
 def _apportioned(shares: np.ndarray, total: int) -> np.ndarray:

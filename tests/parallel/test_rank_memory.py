@@ -18,9 +18,9 @@ from hydracalc.benchmark.training import clusters
 from hydracalc.parallel import launch
 from hydracalc.parallel.mesh import BranchMesh, MeshConfig, lay_out
 from hydracalc.planning.sizes import build_model, measure_size
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.loop import Surroundings, Trainer
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 started = launch.start()
 mesh = BranchMesh(lay_out([1.0, 1.0], 2, MeshConfig(layout="{layout}")))

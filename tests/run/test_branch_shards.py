@@ -4,17 +4,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builders import TOY_MODEL, make_card
 from training.conftest import clusters, metals
 
 from hydracalc.recipe import load_recipe
 from hydracalc.run.branch_shards import BranchShards, own_rows, stores_of
+from hydracalc.run.pretrain import pretrain
+from hydracalc.shards.union import unite
 from hydracalc.shards.writer import ShardWriter
 from hydracalc.store.choice import StoreConfig
 from hydracalc.store.places import Place
+from hydracalc.training.loop import Trainer
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.prefix) / "bin"
@@ -123,6 +128,47 @@ def test_shards_are_opened_when_needed_and_closed(recipe):
     assert shards.each([0, 1]) == [first, shards[1]]
     shards.close()
     assert shards[0] is not first
+
+
+@pytest.fixture
+def united(recipe, tmp_path):
+    """The recipe with one branch alone, twelve of its structures and six of other sizes."""
+    with ShardWriter(tmp_path / "more", card=make_card("metals", ("Cu", "O"))) as writer:
+        for structure in clusters(6):
+            object.__setattr__(structure, "branch", "metals")
+            writer.add(structure, split="train")
+    unite([recipe.parent / "metals", tmp_path / "more"], tmp_path / "both")
+    loaded = load_recipe(recipe)
+    branch = replace(loaded.branches[0], shards=str(tmp_path / "both"), part_shares=(1.0, 4.0))
+    return replace(loaded, branches=(branch,))
+
+
+def test_parts_of_united_shards_are_drawn_by_their_shares(united, tmp_path, monkeypatch):
+    shards = BranchShards(united, Place())
+    sizes = shards[0].num_atoms[shards[0].splits == 0]
+    mean = np.average(sizes, weights=[1.0] * 12 + [4.0] * 6)
+    assert shards.work() == [pytest.approx(18**0.75 * mean)]
+    made = []
+
+    class Kept(Trainer):
+        def __init__(self, *given, **settings):
+            super().__init__(*given, **settings)
+            made.append(self)
+
+    monkeypatch.setattr("hydracalc.run.pretrain.Trainer", Kept)
+    pretrain(united, tmp_path / "run")
+    drawn = made[0].sampler.draws(0)
+    assert len(drawn) == 18
+    assert (drawn >= 12).sum() == 12  # 24 of 12 + 24, of 18
+
+
+def test_parts_that_shards_do_not_have_are_refused(united):
+    branch = replace(united.branches[0], part_shares=(1.0, 1.0, 2.0))
+    shards = BranchShards(replace(united, branches=(branch,)), Place())
+    with pytest.raises(ValueError, match="part_shares has 3 numbers, .* united from 2 folders"):
+        shards.work()
+    with pytest.raises(ValueError, match=r"part_shares are \[0.0, 1.0\], all must be above 0"):
+        replace(branch, part_shares=(0.0, 1.0))
 
 
 def test_stores_are_closed_after_an_error(recipe):

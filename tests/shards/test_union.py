@@ -9,8 +9,9 @@ from click.testing import CliRunner
 
 from hydracalc.cli.main import main
 from hydracalc.shards.reader import open_shards
-from hydracalc.shards.union import NOT_FOR_TRAINING, unite
+from hydracalc.shards.union import NOT_FOR_TRAINING, training_parts, unite
 from hydracalc.shards.writer import ShardWriter
+from hydracalc.store.store import open_store
 
 
 def shards_of(folder, symbol, branch="metals", computed_by=None):
@@ -43,6 +44,16 @@ def test_added_folders_are_for_training_alone(united):
         assert found[structure.source].energy == structure.energy
         assert (found[structure.source].forces == structure.forces).all()
     assert writer.dropped[NOT_FOR_TRAINING] == 2
+
+
+def test_training_structures_come_folder_by_folder(united):
+    real, *_, out = united
+    with open_shards(out) as both:
+        assert training_parts(both.manifest) == (4, 4)
+        found = [s.source for s in open_store(both, "train").fetch(range(8))]
+    assert found == [f"{symbol}-{number}" for symbol in ("Cu", "Al") for number in range(4)]
+    with open_shards(real) as one:
+        assert training_parts(one.manifest) == (4,)
 
 
 def test_the_card_says_what_was_computed(united):

@@ -19,10 +19,10 @@ from training.conftest import clusters, metals, spec_of
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.parallel import buckets, launch
 from hydracalc.parallel.mesh import BranchMesh, MeshConfig, lay_out
-from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.config import TrainerConfig, TrainingConfig
 from hydracalc.training.ema import EmaConfig
 from hydracalc.training.loop import Surroundings, Trainer
-from hydracalc.training.sampler import SamplerConfig, TrainingSet
+from hydracalc.training.sampler import BranchShare, SamplerConfig, TrainingSet
 from hydracalc.training.state import merge_tensors, state_tensors
 
 CONFIG = HydraConfig(cutoff=4.5, num_channels=8, num_layers=2, num_radial=6, head_widths=(8,))

@@ -7,11 +7,11 @@ import torch
 from hydracalc.graphs.graph import AtomicGraph
 from hydracalc.models.hydra import HydraConfig, HydraModel
 from hydracalc.parallel.mesh import alone
-from hydracalc.training.config import BranchShare, TrainerConfig
+from hydracalc.training.config import TrainerConfig
 from hydracalc.training.exchange import Exchange
 from hydracalc.training.loop import Trainer
 from hydracalc.training.loss import LossConfig, residuals
-from hydracalc.training.sampler import TrainingSet
+from hydracalc.training.sampler import BranchShare, TrainingSet
 
 from .conftest import spec_of
 

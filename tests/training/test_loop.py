@@ -9,11 +9,11 @@ from builders import ENCODERS
 
 from hydracalc.errors import DataError
 from hydracalc.models.hydra import HydraConfig, HydraModel
-from hydracalc.training.config import BranchShare, TrainerConfig, TrainingConfig
+from hydracalc.training.config import TrainerConfig, TrainingConfig
 from hydracalc.training.ema import EmaConfig, MovingAverage
 from hydracalc.training.loop import Surroundings, Trainer
 from hydracalc.training.metrics import evaluate
-from hydracalc.training.sampler import SamplerConfig, TrainingSet
+from hydracalc.training.sampler import BranchShare, SamplerConfig, TrainingSet
 from hydracalc.training.schedule import ScheduleConfig, learning_rate
 
 from .conftest import clusters, metals, spec_of

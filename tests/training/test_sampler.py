@@ -5,7 +5,13 @@ import pytest
 
 from hydracalc.parallel.mesh import Group
 from hydracalc.training.balance import BalanceConfig, Balancer
-from hydracalc.training.sampler import BranchSampler, SamplerConfig, TrainingSet, prefetch
+from hydracalc.training.sampler import (
+    BranchSampler,
+    BranchShare,
+    SamplerConfig,
+    TrainingSet,
+    prefetch,
+)
 
 NAMES = ("metals", "clusters")
 
@@ -20,8 +26,9 @@ def data(structures):
     return TrainingSet(structures, branch_names=NAMES, cutoff=4.0)
 
 
-def sampler(data, weights=(1.0, 1.0), **config):
-    return BranchSampler(data, branch_weights=weights, config=SamplerConfig(**config))
+def sampler(data, weights=(1.0, 1.0), parts=((), ()), **config):
+    branches = [BranchShare(share=w, parts=p) for w, p in zip(weights, parts, strict=True)]
+    return BranchSampler(data, branches=branches, config=SamplerConfig(**config))
 
 
 def cut(one, epoch):
@@ -52,6 +59,23 @@ def test_within_a_branch_none_comes_twice_before_all_came_once(data):
     counts = np.bincount(draws, minlength=30)[data.branch_index == 1]
     assert counts.max() - counts.min() <= 1
     assert counts.max() > 1
+
+
+def test_parts_share_what_their_branch_has(data):
+    plain = np.bincount(sampler(data, alpha=1.0).draws(0), minlength=30)
+    parted = sampler(data, alpha=1.0, parts=(((3, 5.0), (15, 1.0)), ()))
+    draws = [parted.draws(epoch) for epoch in range(4)]
+    metals = np.flatnonzero(data.branch_index == 0)
+    drawn = sum(np.bincount(some, minlength=30) for some in draws)
+    assert drawn[metals].sum() == 4 * plain[metals].sum()
+    assert drawn[metals[:3]].sum() == 4 * 9  # 3 * 5 of 3 * 5 + 15, of 18 an epoch
+    assert np.ptp(drawn[metals[:3]]) <= 1
+    assert np.ptp(drawn[metals[3:]]) <= 1
+
+
+def test_parts_that_are_not_the_branch_are_refused(data):
+    with pytest.raises(ValueError, match=r"parts of a branch have \[3, 16\] .* not its 18"):
+        sampler(data, parts=(((3, 5.0), (16, 1.0)), ()))
 
 
 def test_the_order_follows_from_seed_and_epoch(data):
