@@ -1,12 +1,14 @@
 """How errors and speed of a recipe's model go with its size and with its data, trained alike.
 
     python benchmarks/sweep.py run mtl-all --data shards --minutes 3 -o runs/sweep
-    python benchmarks/sweep.py run mtl-all --data shards_few --sizes 64x3 --minutes 3 -o runs/sweep
+    python benchmarks/sweep.py thin shards shards_fourth --every 4
+    python benchmarks/sweep.py run mtl-all --data shards_fourth --sizes 64x3 -o runs/sweep
     python benchmarks/sweep.py show runs/sweep --plot docs/sizes.png
 
 A size is CHANNELSxLAYERS. Every model is trained for the same time by one thread, `--at-once` of
 them beside each other, so the larger ones see less of the data: that is what a size costs. Errors
 are those on each branch's own test split. What is in the folder already is not trained again.
+`thin` leaves every fourth training structure of all shards, and those for validation and tests.
 """
 
 import json
@@ -19,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
+import numpy as np
 import torch
 
 from hydracalc import HydraCalculator
@@ -26,6 +29,10 @@ from hydracalc.benchmark.clock import Effort
 from hydracalc.benchmark.steps import time_steps
 from hydracalc.benchmark.systems import supercell
 from hydracalc.checkpoint import read_header
+from hydracalc.shards.reader import open_shards
+from hydracalc.shards.table import SPLITS
+from hydracalc.shards.union import UNITED, training_parts
+from hydracalc.shards.writer import ShardWriter
 from hydracalc.training.metrics import MAE_KEYS
 from hydracalc.validation.pictures import INK, PNG_DPI, new_figure, tidy
 
@@ -126,6 +133,29 @@ def run_command(
             found = row(size, data, model)
             file.write(json.dumps(asdict(found)) + "\n")
             click.echo(found)
+
+
+@main.command("thin")
+@click.argument("data", type=click.Path(path_type=Path, exists=True))
+@click.argument("out", type=click.Path(path_type=Path))
+@click.option("--every", default=4, show_default=True)
+def thin_command(data: Path, out: Path, *, every: int) -> None:
+    """Write the shards of a folder with fewer training structures."""
+    for folder in sorted(path.parent for path in data.glob("*/manifest.json")):
+        with open_shards(folder) as shards:
+            training = np.flatnonzero(shards.splits == 0)
+            kept = np.sort(np.concatenate([training[::every], np.flatnonzero(shards.splits > 0)]))
+            # of every part those that are kept
+            ends = np.cumsum(training_parts(shards.manifest))
+            counts = np.diff(-(-ends // every), prepend=0)
+            parts = [{"of": shards.manifest.sha256, "train": int(count)} for count in counts]
+            settings = {UNITED: parts, "every": every}
+            with ShardWriter(
+                out / folder.name, card=shards.card, settings=settings, references=shards.references
+            ) as writer:
+                for structure, split in zip(shards.read(kept), shards.splits[kept], strict=True):
+                    writer.add(structure, split=SPLITS[split])
+        click.echo(f"{folder.name}: {dict(writer.num_structures)}")
 
 
 def read_rows(folder: Path) -> list[Row]:

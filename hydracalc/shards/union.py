@@ -68,9 +68,13 @@ def _add(writer: ShardWriter, shards: Shards, *, only_training: bool) -> None:
 
 
 def training_parts(manifest: Manifest) -> tuple[int, ...]:
-    """Training structures of each folder that was united, in their order; else of this one."""
-    parts = cast("list[dict[str, int]]", manifest.settings.get(UNITED, []))
-    return tuple(part["train"] for part in parts) or (manifest.num_structures.get("train", 0),)
+    """Training structures of each folder that was united, in their order; else of this one.
+
+    Shards that were united before this was noted count as one folder.
+    """
+    parts = cast("list[object]", manifest.settings.get(UNITED, []))
+    counts = tuple(int(part["train"]) for part in parts if isinstance(part, dict))
+    return counts or (manifest.num_structures.get("train", 0),)
 
 
 def _card(opened: Sequence[Shards]) -> Card:

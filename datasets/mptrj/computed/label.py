@@ -1,8 +1,13 @@
-"""Short relaxations of crystals in which elements were replaced, labelled with SevenNet-0.
+r"""Short relaxations of crystals in which elements were replaced, labelled with SevenNet-0.
 
     python label.py parents.extxyz part0.xyz --seed 0 --part 0/2 --minutes 60
-    python label.py parents.extxyz large0.xyz --large --seed 1 --part 0/2 --minutes 25
-    python ../make_slice.py MPtrj_computed.json.gz part0.xyz part1.xyz large0.xyz large1.xyz
+    python ../make_slice.py MPtrj_computed.json.gz part0.xyz part1.xyz
+
+    python parents.py parents.extxyz shards/mptrj shards/alexandria --held-out shards/mattersim \
+        --most-atoms 96
+    python label.py parents.extxyz large0.xyz --large --seed 1 --part 0/2 --minutes 26
+    python ../make_slice.py ../computed_large/MPtrj_computed.json.gz large0.xyz large1.xyz \
+        --decimals 5
 
 SevenNet-0 (7net-0, trained on MPtrj; its weights come with `pip install sevenn==0.13.0`) stands in
 for PBE at the level of MPtrj, near equilibrium only: frames with large forces or stresses are left

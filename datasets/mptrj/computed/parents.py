@@ -2,8 +2,6 @@
 
     python parents.py parents.extxyz shards/mptrj shards/alexandria --held-out shards/mattersim
 
-`--most-atoms 96` for the large ones.
-
 Materials whose formula is in the validation or test part of any of the shards, also of those that
 are no parents, are left out, so that nothing near them is labelled.
 """
