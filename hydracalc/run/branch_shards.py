@@ -85,12 +85,16 @@ class BranchShards:
         return np.repeat(shares, training_parts(self.manifests[index])) if shares else None
 
     def part_shares(self, index: int) -> tuple[float, ...]:
-        """Factors of the parts of a branch, as many as it has parts, or none.
+        """Factors of the parts of a branch, as many as it has parts; none where all are alike.
+
+        Shards that were not united are one part, which has the whole share whatever its factor is.
 
         Raises:
             ValueError: the recipe has another number of them.
         """
         branch, sizes = self._recipe.branches[index], training_parts(self.manifests[index])
+        if len(sizes) == 1:
+            return ()
         if branch.part_shares and len(branch.part_shares) != len(sizes):
             raise ValueError(
                 f"branch {branch.name!r}: part_shares has {len(branch.part_shares)} numbers, its "

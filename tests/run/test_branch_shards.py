@@ -162,6 +162,13 @@ def test_parts_of_united_shards_are_drawn_by_their_shares(united, tmp_path, monk
     assert (drawn >= 12).sum() == 12  # 24 of 12 + 24, of 18
 
 
+def test_shards_of_one_folder_have_the_whole_share(recipe):
+    loaded = load_recipe(recipe)
+    branches = tuple(replace(branch, part_shares=(3.0, 1.0)) for branch in loaded.branches)
+    parted = BranchShards(replace(loaded, branches=branches), Place())
+    assert parted.work() == BranchShards(loaded, Place()).work()
+
+
 def test_parts_that_shards_do_not_have_are_refused(united):
     branch = replace(united.branches[0], part_shares=(1.0, 1.0, 2.0))
     shards = BranchShards(replace(united, branches=(branch,)), Place())
