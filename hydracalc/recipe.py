@@ -33,8 +33,8 @@ class BranchRecipe:
         weight: of its labels in the loss.
         share: factor on how often its structures are drawn, beside n^alpha.
         part_shares: of shards that `hydracalc data unite` made, a factor for the structures of each
-            folder on how often they are drawn within the share of the branch; none is all alike. Other
-            shards are one part, which has all of it.
+            folder on how often they are drawn within the share of the branch; none is all alike.
+            Other shards are one part, which has all of it.
     """
 
     name: str
