@@ -3,15 +3,19 @@
     python benchmarks/sweep.py run mtl-all --data shards --minutes 3 -o runs/sweep
     python benchmarks/sweep.py thin shards shards_fourth --every 4
     python benchmarks/sweep.py run mtl-all --data shards_fourth --sizes 64x3 -o runs/sweep
-    python benchmarks/sweep.py show runs/sweep --plot docs/sizes.png
+    python benchmarks/sweep.py add runs/sweep mtl-all --data shards --cores 2
+    python benchmarks/sweep.py show runs/sweep --plot docs/sizes.png --bar mptrj=0.075
 
 A size is CHANNELSxLAYERS. Every model is trained for the same time by one thread, `--at-once` of
 them beside each other, so the larger ones see less of the data: that is what a size costs. Errors
 are those on each branch's own test split. What is in the folder already is not trained again.
 `thin` leaves every fourth training structure of all shards, and those for validation and tests.
+`add` takes in a model that was trained longer, by `--cores` ranks of a thread; `--bar` tells when a
+power law through the shortest and the longest training of one size and data comes to an error.
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -24,7 +28,7 @@ import click
 import numpy as np
 import torch
 
-from hydracalc import HydraCalculator
+from hydracalc import HydraCalculator, registry
 from hydracalc.benchmark.clock import Effort
 from hydracalc.benchmark.steps import time_steps
 from hydracalc.benchmark.systems import supercell
@@ -50,7 +54,7 @@ class Row:
         structures: that it was trained on.
         parameters: of the model.
         steps: of training.
-        minutes: of training.
+        minutes: of one core, of training.
         forces: mean absolute error by branch, eV/Angstrom.
         ms: of a step of dynamics of 64 atoms of silicon with one thread, all branches that weigh.
     """
@@ -84,19 +88,20 @@ def train(recipe: str, size: str, data: Path, minutes: float, folder: Path) -> P
     return model
 
 
-def row(size: str, data: Path, model: Path) -> Row:
+def row(data: str, model: str | Path, cores: int = 1) -> Row:
     """What a model came to."""
-    header = read_header(model)
+    header = read_header(registry.resolve(model))
     calculator = HydraCalculator(model, branch="mptrj")
+    config = calculator._loaded.model.config
     torch.set_num_threads(1)
     taken = time_steps(supercell("Si", 64), calculator, effort=Effort(), device=torch.device("cpu"))
     return Row(
-        size=size,
-        data=data.name,
+        size=f"{config.num_channels}x{config.num_layers}",
+        data=data,
         structures=sum(branch["num_structures"] for branch in header["branches"]),
         parameters=sum(p.numel() for p in calculator._loaded.model.parameters()),
         steps=header["provenance"]["steps"],
-        minutes=header["provenance"]["training_minutes"],
+        minutes=header["provenance"]["training_minutes"] * cores,
         forces={b["name"]: b["metrics"][FORCES] for b in header["branches"] if b["metrics"]},
         ms=taken.timing.median_ms,
     )
@@ -120,7 +125,7 @@ def run_command(
     """Train models of all sizes."""
     output.mkdir(parents=True, exist_ok=True)
     names = sizes.split(",")
-    folders = [output / f"{size}-{data.name}" for size in names]
+    folders = [output / f"{size}-{data.name}-{minutes:g}" for size in names]
     with ThreadPoolExecutor(at_once) as pool:
         models = list(
             pool.map(
@@ -128,11 +133,25 @@ def run_command(
                 zip(names, folders, strict=True),
             )
         )
-    with (output / ROWS).open("a") as file:
-        for size, model in zip(names, models, strict=True):
-            found = row(size, data, model)
-            file.write(json.dumps(asdict(found)) + "\n")
-            click.echo(found)
+    for model in models:
+        keep(output, row(data.name, model))
+
+
+@main.command("add")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True))
+@click.argument("model")
+@click.option("--data", required=True, help="Name of its shards' folder.")
+@click.option("--cores", default=1, show_default=True)
+def add_command(folder: Path, model: str, *, data: str, cores: int) -> None:
+    """Take in a model that was trained elsewhere."""
+    keep(folder, row(data, model, cores))
+
+
+def keep(folder: Path, found: Row) -> None:
+    """Note a row, and print it."""
+    with (folder / ROWS).open("a") as file:
+        file.write(json.dumps(asdict(found)) + "\n")
+    click.echo(found)
 
 
 @main.command("thin")
@@ -159,28 +178,45 @@ def thin_command(data: Path, out: Path, *, every: int) -> None:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Rows of a sweep; of two of one size and data the later one."""
+    """Rows of a sweep; of two of one size, data and time the later one."""
     lines = (json.loads(line) for line in (folder / ROWS).read_text().splitlines())
-    rows = {(line["size"], line["data"]): Row(**line) for line in lines}
-    return sorted(rows.values(), key=lambda row: (row.structures, row.parameters))
+    rows = {(line["size"], line["data"], line["minutes"]): Row(**line) for line in lines}
+    return sorted(rows.values(), key=lambda row: (row.minutes, row.structures, row.parameters))
 
 
 def table(rows: Sequence[Row]) -> Iterator[str]:
     """Lines of a Markdown table."""
     branches = list(dict.fromkeys(name for row in rows for name in row.forces))
-    heads = ["size", "weights", "structures", "steps", "ms/step, Si64", *branches]
+    heads = ["size", "weights", "structures", "minutes", "steps", "ms/step, Si64", *branches]
     yield "| " + " | ".join(heads) + " |"
     yield "|" + "---|" * len(heads)
     for each in rows:
         errors = (f"{1e3 * each.forces[name]:.0f}" for name in branches)
-        cells = [each.size, f"{each.parameters:,}", f"{each.structures:,}", f"{each.steps:,}"]
-        yield "| " + " | ".join([*cells, f"{each.ms:.1f}", *errors]) + " |"
+        cells = [each.size, f"{each.parameters:,}", f"{each.structures:,}", f"{each.minutes:.0f}"]
+        yield "| " + " | ".join([*cells, f"{each.steps:,}", f"{each.ms:.1f}", *errors]) + " |"
+
+
+def minutes_to(rows: Sequence[Row], branch: str, error: float) -> Iterator[str]:
+    """For each size and data with two times of training, what a power law needs for an error."""
+    for size, data in dict.fromkeys((row.size, row.data) for row in rows):
+        same = [row for row in rows if (row.size, row.data) == (size, data)]
+        short, long = same[0], same[-1]
+        if short.minutes == long.minutes:
+            continue
+        ratio = math.log(long.minutes / short.minutes)
+        power = math.log(short.forces[branch] / long.forces[branch]) / ratio
+        needed = long.minutes * (long.forces[branch] / error) ** (1 / power)
+        yield (
+            f"{size} on {data}: force MAE of {branch} goes as minutes^-{power:.2f}, to {error:g} "
+            f"eV/A in {needed / 60:,.0f} core-hours"
+        )
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:
     """Errors over the time of a step, a line for each branch; sizes on the axis above."""
-    most = max(row.structures for row in rows)
-    shown = sorted((row for row in rows if row.structures == most), key=lambda row: row.ms)
+    most, least = max(row.structures for row in rows), min(row.minutes for row in rows)
+    shown = [row for row in rows if row.structures == most and row.minutes < 1.5 * least]
+    shown.sort(key=lambda row: row.ms)
     figure = new_figure(6.5, 4.0)
     axes = figure.subplots()
     for name in shown[0].forces:
@@ -200,10 +236,13 @@ def draw(rows: Sequence[Row], path: Path) -> None:
 @main.command("show")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True))
 @click.option("--plot", type=click.Path(path_type=Path))
-def show_command(folder: Path, *, plot: Path | None) -> None:
+@click.option("--bar", multiple=True, help="BRANCH=ERROR, eV/A.")
+def show_command(folder: Path, *, plot: Path | None, bar: tuple[str, ...]) -> None:
     """Print the table, draw the picture."""
     rows = read_rows(folder)
     click.echo("\n".join(table(rows)))
+    for branch, _, error in (each.partition("=") for each in bar):
+        click.echo("\n".join(minutes_to(rows, branch, float(error))))
     if plot:
         draw(rows, plot)
 
