@@ -190,7 +190,7 @@ class _Watch:
         dist.barrier()  # from here on no rank can be ended by another
         if self._launch.is_root:
             _shared(self._launch).set(_ENDED, "")
-        self._thread.join()
+        self._thread.join(_STORE.total_seconds())  # not for ever: rank 0 may end before it tells
 
     def _wait(self) -> None:
         try:
