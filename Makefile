@@ -35,20 +35,17 @@ docs: .venv/docs
 ## the model that comes with hydracalc, from the slices in datasets/: about an hour and a half
 model: .venv/mpi $(SHARDS)
 	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all --continue
-	$(BIN)/hydracalc weight runs/mtl-all/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
+	$(BIN)/mpiexec -n $(RANKS) $(BIN)/hydracalc pretrain mtl-all data_dir=runs/shards -o runs/mtl-all-close --continue \
+		start_from=runs/mtl-all/model.safetensors seed=1 \
+		trainer.training.max_minutes=9 trainer.schedule.learning_rate=1e-3
+	$(BIN)/hydracalc weight runs/mtl-all-close/model.safetensors $(SHARDS) --trust gfn2xtb=0.01 \
 		-o runs/mtl-all/weighted.safetensors
 	$(BIN)/hydracalc models measure runs/mtl-all/weighted.safetensors $(SHARDS) \
 		-o runs/mtl-all/mtl-all.safetensors --results runs/mtl-all/measured.json
 
 # published labels first: errors are measured on them, computed frames add to the training
-runs/shards/ani1x: | runs/shards/ani1x_published runs/shards/ani1x_computed
-	$(DATA) unite $| -o $@
-
-runs/shards/mptrj: | runs/shards/mptrj_published runs/shards/mptrj_computed runs/shards/mptrj_computed_large
-	$(DATA) unite $| -o $@
-
-runs/shards/mptrj_computed_large: | .venv/mpi
-	$(DATA) prepare mptrj datasets/mptrj/computed_large -o $@ --val 0 --test 0
+runs/shards/ani1x runs/shards/mptrj: runs/shards/%: | runs/shards/%_published runs/shards/%_computed
+	$(DATA) unite $@_published $@_computed -o $@
 
 runs/shards/%_computed: | .venv/mpi
 	$(DATA) prepare $* datasets/$*/computed -o $@ --val 0 --test 0

@@ -4,7 +4,7 @@ python make_slice.py OUTPUT.json.gz INPUT [INPUT ...] --limit 100
 
 An input is a JSON file in that layout, whose frames are copied, or an extended XYZ file of
 MatterSim's benchmarks, whose energies are uncorrected and whose stress is in eV/A^3, positive
-under tension. `--decimals` rounds its positions and forces, to save room.
+under tension.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from hydracalc.readers.json_stream import stream_mapping
 Frames = list[tuple[str, str, dict]]
 
 
-def frames_of(path: Path, decimals: int) -> Frames:
+def frames_of(path: Path) -> Frames:
     """Material, name and labels of every frame as published."""
     if path.suffix != ".xyz":
         return [(m, n, frame) for m, frames in stream_mapping(path) for n, frame in frames.items()]
@@ -31,11 +31,9 @@ def frames_of(path: Path, decimals: int) -> Frames:
             atoms.info["mptrj_traj_id"],
             atoms.info["mptrj_snapshot_id"],
             {
-                "structure": write_crystal(
-                    atoms.numbers, atoms.positions.round(decimals), atoms.cell.array
-                ),
+                "structure": write_crystal(atoms.numbers, atoms.positions, atoms.cell.array),
                 "uncorrected_total_energy": atoms.get_potential_energy(),
-                "force": atoms.get_forces().round(decimals).tolist(),
+                "force": atoms.get_forces().tolist(),
                 "stress": (-atoms.get_stress(voigt=False) / units.KILOBAR).round(9).tolist(),
             },
         )
@@ -49,10 +47,8 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("inputs", type=Path, nargs="+")
     parser.add_argument("--limit", type=int, default=10**9)
-    parser.add_argument("--decimals", type=int, default=15)
     arguments = parser.parse_args()
-    decimals = arguments.decimals
-    frames = [frame for path in arguments.inputs for frame in frames_of(path, decimals)]
+    frames = [frame for path in arguments.inputs for frame in frames_of(path)]
     materials: dict[str, dict[str, dict]] = {}
     for index in np.linspace(0, len(frames) - 1, min(arguments.limit, len(frames))).astype(int):
         material, name, frame = frames[index]

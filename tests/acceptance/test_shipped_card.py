@@ -16,6 +16,7 @@ from hydracalc.validation.evaluation import OWN, evaluate
 
 DATASETS = Path(__file__).parents[2] / "datasets"
 SMALL = ("alexandria", "ani1x", "transition1x")
+UNITED = ("ani1x",)
 COMPUTED_BY = {
     "ani1x": "published labels; 6977 training structures: ANI-1x (eight networks",
     "mptrj": "published labels; 25970 training structures: SevenNet-0",
@@ -28,30 +29,46 @@ def header():
     return read_header(registry.resolve("mtl-all"))
 
 
+def prepared_again(name, out, *, close_pairs):
+    """Shards of a slice of the repository, with the computed frames beside it, if any."""
+    source, published, computed = DATASETS / name, out / "published", out / "computed"
+    prepare(load_adapter(name), source / "slice", published)
+    if name not in UNITED:
+        return open_shards(published)
+    raw = out / "raw"
+    raw.mkdir()
+    for file in (source / "computed").iterdir():
+        if close_pairs or "close_pairs" not in file.name:
+            (raw / file.name).symlink_to(file)
+    config = PrepareConfig(split=SplitConfig(val=0, test=0))
+    prepare(load_adapter(name), raw, computed, config=config)
+    unite([published, computed], out / "united")
+    return open_shards(out / "united")
+
+
 @pytest.fixture(scope="module", params=SMALL)
 def shards(request, tmp_path_factory):
-    """Those of a slice of the repository, with the computed frames beside it, if any."""
-    name, out = request.param, tmp_path_factory.mktemp("shards")
-    source, folders = DATASETS / name, [out / "published"]
-    prepare(load_adapter(name), source / "slice", folders[0])
-    for raw in sorted(source.glob("computed*")):
-        folders.append(out / raw.name)
-        config = PrepareConfig(split=SplitConfig(val=0, test=0))
-        prepare(load_adapter(name), raw, folders[-1], config=config)
-    if len(folders) == 1:
-        return open_shards(folders[0])
-    unite(folders, out / "united")
-    return open_shards(out / "united")
+    """What the first stage was trained on."""
+    return prepared_again(request.param, tmp_path_factory.mktemp("shards"), close_pairs=False)
+
+
+def check_counts(shards, provenance):
+    rows = {row["branch"]: row for row in provenance["data"]}
+    stated = rows[shards.branch]
+    assert dict(shards.manifest.num_structures) == {s: stated[s] for s in ("train", "val", "test")}
+    assert shards.manifest.dropped == stated["left_out"]
 
 
 def test_the_training_data_can_be_made_again(header, shards):
     """The same structures on the same sides: equal counts, and references equal to rounding."""
-    rows = {row["branch"]: row for row in header["provenance"]["data"]}
-    stated = rows[shards.branch]
-    assert dict(shards.manifest.num_structures) == {s: stated[s] for s in ("train", "val", "test")}
-    assert shards.manifest.dropped == stated["left_out"]
+    check_counts(shards, header["provenance"]["started_from"])
     (energies,) = (b["references_eV"] for b in header["branches"] if b["name"] == shards.branch)
     assert shards.references.to_json() == pytest.approx(energies, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_so_can_those_of_the_second_stage(header, name, tmp_path):
+    check_counts(prepared_again(name, tmp_path, close_pairs=True), header["provenance"])
 
 
 def test_the_errors_on_the_card_are_measured_again(header, shards):

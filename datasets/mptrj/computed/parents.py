@@ -14,6 +14,8 @@ import ase.io
 from hydracalc.labelling.md_snapshots import as_atoms
 from hydracalc.shards.reader import open_shards
 
+MOST_ATOMS = 48
+
 
 def main() -> None:
     """Read, leave out, write."""
@@ -21,7 +23,6 @@ def main() -> None:
     parser.add_argument("out")
     parser.add_argument("parents", nargs="+")
     parser.add_argument("--held-out", nargs="*", default=[])
-    parser.add_argument("--most-atoms", type=int, default=48)
     given = parser.parse_args()
     held_out, frames = set(), []
     for folder in given.parents + given.held_out:
@@ -33,7 +34,7 @@ def main() -> None:
         for structure in shards.read((shards.splits == 0).nonzero()[0]):
             atoms = as_atoms(structure)
             formula = atoms.get_chemical_formula(empirical=True)
-            if len(atoms) <= given.most_atoms and atoms.pbc.all() and formula not in held_out:
+            if len(atoms) <= MOST_ATOMS and atoms.pbc.all() and formula not in held_out:
                 atoms.info = {"source": shards.branch}
                 frames.append(atoms)
     ase.io.write(given.out, frames, format="extxyz")
