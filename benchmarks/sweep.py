@@ -23,6 +23,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -88,6 +89,14 @@ def train(recipe: str, size: str, data: Path, minutes: float, folder: Path) -> P
     return model
 
 
+def stages(header: dict[str, Any]) -> list[dict[str, Any]]:
+    """How a model was trained: the last stage, and those before it."""
+    found = [header["provenance"]]
+    while "started_from" in found[-1]:
+        found.append(found[-1]["started_from"])
+    return found
+
+
 def row(data: str, model: str | Path, cores: int = 1) -> Row:
     """What a model came to."""
     header = read_header(registry.resolve(model))
@@ -100,8 +109,8 @@ def row(data: str, model: str | Path, cores: int = 1) -> Row:
         data=data,
         structures=sum(branch["num_structures"] for branch in header["branches"]),
         parameters=sum(p.numel() for p in calculator._loaded.model.parameters()),
-        steps=header["provenance"]["steps"],
-        minutes=header["provenance"]["training_minutes"] * cores,
+        steps=sum(stage["steps"] for stage in stages(header)),
+        minutes=sum(stage["training_minutes"] for stage in stages(header)) * cores,
         forces={b["name"]: b["metrics"][FORCES] for b in header["branches"] if b["metrics"]},
         ms=taken.timing.median_ms,
     )
