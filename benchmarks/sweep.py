@@ -226,19 +226,22 @@ def draw(rows: Sequence[Row], path: Path) -> None:
     most, least = max(row.structures for row in rows), min(row.minutes for row in rows)
     shown = [row for row in rows if row.structures == most and row.minutes < 1.5 * least]
     shown.sort(key=lambda row: row.ms)
-    figure = new_figure(6.5, 4.0)
+    figure = new_figure(7.5, 4.0)
     axes = figure.subplots()
     for name in shown[0].forces:
         errors = [1e3 * row.forces[name] for row in shown]
         axes.plot([row.ms for row in shown], errors, marker="o", label=name)
     axes.set_xscale("log")
+    axes.set_xticks([row.ms for row in shown], [f"{row.ms:.1f}" for row in shown])
+    axes.minorticks_off()
     axes.set_yscale("log")
     axes.set_xlabel("ms a step of dynamics, 64 atoms of silicon, one thread", color=INK)
     axes.set_ylabel("force MAE on test labels, meV/Å", color=INK)
     tidy(axes, title=f"{shown[0].minutes:g} minutes of training, one core", grid="both")
     above = axes.secondary_xaxis("top")
     above.set_xticks([row.ms for row in shown], [row.size for row in shown])
-    axes.legend(fontsize=7, frameon=False)
+    above.minorticks_off()
+    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     figure.savefig(path, dpi=PNG_DPI)
 
 
