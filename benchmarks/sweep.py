@@ -9,7 +9,8 @@
 A size is CHANNELSxLAYERS. Every model is trained for the same time by one thread, `--at-once` of
 them beside each other, so the larger ones see less of the data: that is what a size costs. Errors
 are those on each branch's own test split. What is in the folder already is not trained again.
-`thin` leaves every fourth training structure of all shards, and those for validation and tests.
+`thin` leaves every fourth training structure of all shards, and those for validation and tests;
+what was united is one part then.
 `add` takes in a model that was trained longer, by `--cores` ranks of a thread; `--bar` tells when a
 power law through the shortest and the longest training of one size and data comes to an error.
 """
@@ -36,7 +37,6 @@ from hydracalc.benchmark.systems import supercell
 from hydracalc.checkpoint import read_header
 from hydracalc.shards.reader import open_shards
 from hydracalc.shards.table import SPLITS
-from hydracalc.shards.union import UNITED, training_parts
 from hydracalc.shards.writer import ShardWriter
 from hydracalc.training.metrics import MAE_KEYS
 from hydracalc.validation.pictures import INK, PNG_DPI, new_figure, tidy
@@ -173,11 +173,7 @@ def thin_command(data: Path, out: Path, *, every: int) -> None:
         with open_shards(folder) as shards:
             training = np.flatnonzero(shards.splits == 0)
             kept = np.sort(np.concatenate([training[::every], np.flatnonzero(shards.splits > 0)]))
-            # of every part those that are kept
-            ends = np.cumsum(training_parts(shards.manifest))
-            counts = np.diff(-(-ends // every), prepend=0)
-            parts = [{"of": shards.manifest.sha256, "train": int(count)} for count in counts]
-            settings = {UNITED: parts, "every": every}
+            settings = {"thinned": shards.manifest.sha256, "every": every}
             with ShardWriter(
                 out / folder.name, card=shards.card, settings=settings, references=shards.references
             ) as writer:

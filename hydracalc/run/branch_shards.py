@@ -77,15 +77,11 @@ class BranchShards:
         shards, branch = self[index], self._recipe.branches[index]
         num_atoms = shards.num_atoms[shards.splits == 0]
         share = branch.share * len(num_atoms) ** self._recipe.trainer.sampler.alpha
-        return float(share * np.average(num_atoms, weights=self._weights(index)))
+        often = [factor for size, factor in self.parts(index) for _ in range(size)]
+        return float(share * np.average(num_atoms, weights=often or None))
 
-    def _weights(self, index: int) -> np.ndarray | None:
-        """How often each training structure is drawn among those of its branch."""
-        shares = self.part_shares(index)
-        return np.repeat(shares, training_parts(self.manifests[index])) if shares else None
-
-    def part_shares(self, index: int) -> tuple[float, ...]:
-        """Factors of the parts of a branch, as many as it has parts; none where all are alike.
+    def parts(self, index: int) -> tuple[tuple[int, float], ...]:
+        """Training structures and factor of each part of a branch; none where all are alike.
 
         Shards that were not united are one part, which has the whole share whatever its factor is.
 
@@ -100,7 +96,7 @@ class BranchShards:
                 f"branch {branch.name!r}: part_shares has {len(branch.part_shares)} numbers, its "
                 f"shards were united from {len(sizes)} folders"
             )
-        return branch.part_shares
+        return tuple(zip(sizes, branch.part_shares, strict=True)) if branch.part_shares else ()
 
 
 @contextmanager

@@ -14,13 +14,12 @@ from hydracalc.models import precision
 from hydracalc.models.branches import BranchSpec
 from hydracalc.models.hydra import HydraModel
 from hydracalc.parallel.mesh import BranchMesh, lay_out
-from hydracalc.recipe import BranchRecipe, Recipe, load_recipe, refuse_changes, to_toml
+from hydracalc.recipe import Recipe, load_recipe, refuse_changes, to_toml
 from hydracalc.run.branch_shards import BranchShards, own_rows, stores_of
 from hydracalc.shards.alignment import Alignment, align, collect_energies
 from hydracalc.shards.manifest import Manifest
 from hydracalc.shards.reader import Shards
 from hydracalc.shards.table import SPLITS
-from hydracalc.shards.union import training_parts
 from hydracalc.store.choice import StoreConfig, resolve
 from hydracalc.store.contents import Contents, contents_of
 from hydracalc.store.places import Place
@@ -311,17 +310,13 @@ def _trainer(
         model.to(device),
         sets["train"],
         validation=sets.get("val"),
-        branches=[_share(n, each, planned.shards) for n, each in enumerate(recipe.branches)],
+        branches=[
+            BranchShare(weight=b.weight, share=b.share, parts=planned.shards.parts(index))
+            for index, b in enumerate(recipe.branches)
+        ],
         config=recipe.trainer,
         surroundings=surroundings,
     )
-
-
-def _share(index: int, branch: BranchRecipe, shards: BranchShards) -> BranchShare:
-    """How much a branch counts."""
-    shares = shards.part_shares(index)
-    parts = zip(training_parts(shards.manifests[index]), shares, strict=True) if shares else ()
-    return BranchShare(weight=branch.weight, share=branch.share, parts=tuple(parts))
 
 
 def _provenance(planned: PretrainPlan, trainer: Trainer) -> dict[str, object]:
