@@ -125,6 +125,9 @@ def of_recipe(recipe: Recipe) -> Workload:
         DataError: shards are damaged.
     """
     sampler = recipe.trainer.sampler
+    notes = [f"edges of up to {_COUNTED} structures of each branch are counted"]
+    if any(branch.part_shares for branch in recipe.branches):
+        notes.append("structures of all parts of a branch count alike: part_shares is left aside")
     return Workload(
         name=recipe.name,
         model=recipe.model,
@@ -136,7 +139,7 @@ def of_recipe(recipe: Recipe) -> Workload:
         alpha=sampler.alpha,
         max_atoms=sampler.max_atoms,
         max_edges=sampler.max_edges,
-        notes=(f"edges of up to {_COUNTED} structures of each branch are counted",),
+        notes=tuple(notes),
     )
 
 

@@ -39,6 +39,12 @@ def test_shards_are_counted(shards, tmp_path):
     assert found.max_atoms == recipe.trainer.sampler.max_atoms
 
 
+def test_what_the_plan_leaves_aside_is_said(shards, tmp_path):
+    branch = {"name": "bench", "shards": "bench", "part_shares": [3.0, 1.0]}
+    given = {"name": "small", "data_dir": str(tmp_path), "branches": [branch]}
+    assert "part_shares is left aside" in of_recipe(parse_recipe(given)).notes[-1]
+
+
 def test_draws_follow_data_and_share():
     assert make_workload(sizes=(300, 100)).draws() == pytest.approx([0.75, 0.25])
     assert make_workload(sizes=(300, 100), alpha=0.0).draws() == pytest.approx([0.5, 0.5])
